@@ -1,0 +1,93 @@
+package config_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"retort/internal/config"
+)
+
+func sources(home string, env map[string]string) config.Sources {
+	return config.Sources{
+		Getenv:  func(k string) (string, bool) { v, ok := env[k]; return v, ok },
+		DotEnv:  filepath.Join(home, ".env"),
+		Default: map[string]string{"home": home},
+	}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestLoad_precedence(t *testing.T) {
+	home := t.TempDir()
+	env := map[string]string{}
+	src := sources(home, env)
+	steps := []struct {
+		set  func()
+		want config.Value
+	}{
+		{func() {}, config.Value{Text: "0", Origin: "default"}},
+		{func() { write(t, filepath.Join(home, "config.yaml"), "threads: 1\ncollect:\n  min_quality: 0.9\n") },
+			config.Value{Text: "1", Origin: "config.yaml"}},
+		{func() { write(t, filepath.Join(home, ".env"), "RETORT_THREADS=2\n") }, config.Value{Text: "2", Origin: ".env"}},
+		{func() { env["RETORT_THREADS"] = "3" }, config.Value{Text: "3", Origin: "environment RETORT_THREADS"}},
+		{func() { src.Flags = map[string]string{"threads": "4"} }, config.Value{Text: "4", Origin: "flag"}},
+	}
+	for _, step := range steps {
+		step.set()
+		c, err := config.Load(src)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Value("threads"); got != step.want {
+			t.Errorf("threads = %+v, want %+v", got, step.want)
+		}
+	}
+	c, err := config.Load(src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Number("collect.min_quality") != 0.9 || c.Int("threads") != 4 || c.Bool("offline") {
+		t.Errorf("typed values differ from the texts")
+	}
+}
+
+func TestLoad_refuses(t *testing.T) {
+	for name, tc := range map[string]struct{ file, env, want string }{
+		"unknown key":   {"treads: 2\n", "", `no setting "treads"`},
+		"not a number":  {"threads: many\n", "", `threads is "many" (from config.yaml)`},
+		"out of range":  {"", "1.5", `collect.min_quality is "1.5" (from environment RETORT_COLLECT_MIN_QUALITY)`},
+		"not YAML":      {"threads: [1\n", "", "config.yaml"},
+		"home in file":  {"home: /tmp\n", "", `no setting "home"`},
+		"nested unkown": {"collect:\n  max: 2\n", "", `no setting "collect.max"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			home := t.TempDir()
+			if tc.file != "" {
+				write(t, filepath.Join(home, "config.yaml"), tc.file)
+			}
+			_, err := config.Load(sources(home, map[string]string{"RETORT_COLLECT_MIN_QUALITY": tc.env}))
+			if !errors.Is(err, config.ErrInvalid) || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("error %v, want one line with %q", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestSettings_defaultsAreValid(t *testing.T) {
+	if _, err := config.Load(sources(t.TempDir(), nil)); err != nil {
+		t.Error(err)
+	}
+	for _, s := range config.Settings() {
+		if s.Help == "" || !strings.HasPrefix(s.Env, "RETORT_") {
+			t.Errorf("setting %q lacks help or an environment name", s.Key)
+		}
+	}
+}
