@@ -12,10 +12,15 @@ import (
 type Example struct {
 	Messages     []llm.Message `json:"messages"`      // what was asked, oldest first
 	Response     string        `json:"response"`      // the answer that was kept
-	QualityScore float64       `json:"quality_score"` // 0 to 1
+	QualityScore float64       `json:"quality_score"` // 0 to 1, bonuses included; see Policy
 	TaskType     string        `json:"task_type"`
 	ModelsAgreed bool          `json:"models_agreed"`
 	UserFeedback int           `json:"user_feedback,omitempty"` // 1 to 5; 0 is none yet
+
+	// BaseQuality is the quality as it was first judged, 0 to 1. QualityScore is
+	// made from it by Policy.Score, so that rating twice adds no bonus twice. Nil
+	// means that QualityScore is still that first judgement.
+	BaseQuality *float64 `json:"base_quality,omitempty"`
 
 	ID         string      `json:"id"`         // "sha256:" and 64 hex digits of the content; see Identify
 	Split      Split       `json:"split"`      // fixed at birth by the content of Messages

@@ -23,7 +23,7 @@ type Manifest struct {
 	Size          int64     `json:"size"`           // bytes of the file that Digest names
 	ContextLength int       `json:"context_length"` // tokens the model was trained for
 	Quantization  string    `json:"quantization,omitempty"`
-	Template      string    `json:"template,omitempty"` // chat template (Jinja) that overrides the file's own
+	Template      string    `json:"template,omitempty"` // overrides the file's own: a Jinja chat template, or the name of a built-in one
 	License       string    `json:"license,omitempty"`  // SPDX id or name of the terms
 	Source        string    `json:"source,omitempty"`   // where it came from, for people
 	CreatedAt     time.Time `json:"created_at"`

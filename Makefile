@@ -1,0 +1,57 @@
+# Retort. `make demo` shows what it does, `make test` proves it, `make help` lists the rest.
+# Tests read the engine, starter models and Python that `retort setup` brings; they write only to folders of their own.
+
+GO       ?= go
+FUZZTIME ?= 10s
+STATIC    = $(GO) tool -modfile=.ci/tools.mod staticcheck
+TESTHOME  = RETORT_TEST_HOME="$${RETORT_TEST_HOME:-$$(bin/retort config get home)}"
+
+.PHONY: help build setup demo test check race e2e fuzz bench test-ollama fmt clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 14
+
+build: ## build bin/retort
+	$(GO) build -trimpath -o bin/retort ./cmd/retort
+
+setup: build ## fetch the engine, the starter models and the Python environment (once)
+	bin/retort setup
+
+demo: setup ## run the whole loop once on real input
+	bin/retort demo
+
+test: setup check ## run every test: Go, the real engine, real training, Python
+	$(TESTHOME) $(GO) test -timeout 20m ./...
+	$(TESTHOME) && PYTHONPATH=scripts "$$RETORT_TEST_HOME/python/bin/python" -m unittest discover -s scripts/tests
+
+check: ## formatting, vet (on three systems) and staticcheck
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run make fmt"; exit 1; }
+	$(GO) vet ./...
+	GOOS=darwin $(GO) vet ./...
+	GOOS=windows $(GO) vet ./...
+	$(STATIC) ./...
+
+race: setup ## run the Go tests under the race detector
+	$(TESTHOME) $(GO) test -race -timeout 30m ./...
+
+e2e: setup ## run the scripts that drive the real program
+	$(TESTHOME) $(GO) test -timeout 20m -run TestScripts ./cmd/retort
+
+fuzz: ## run every fuzz target for FUZZTIME each
+	@$(GO) list ./... | while read -r pkg; do \
+	  $(GO) test -list '^Fuzz' "$$pkg" | grep '^Fuzz' | while read -r name; do \
+	    echo "$$pkg $$name"; $(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$pkg" || exit 1; \
+	  done || exit 1; done
+
+bench: setup ## measure: store, engine, and the training step against TRL's default
+	$(TESTHOME) $(GO) test -run '^$$' -bench . -benchtime 1x ./dataset ./local/llamacpp
+	$(TESTHOME) && "$$RETORT_TEST_HOME/python/bin/python" scripts/bench.py
+
+test-ollama: ## run the Ollama tests against the server at RETORT_TEST_OLLAMA
+	$(TESTHOME) $(GO) test -count=1 -v -run Ollama ./local/ollama ./cmd/retort
+
+fmt: ## format the Go code
+	gofmt -w .
+
+clean: ## remove what was built
+	rm -rf bin

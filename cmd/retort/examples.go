@@ -1,0 +1,344 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/renameio/v2"
+	"github.com/urfave/cli/v2"
+
+	"retort/dataset"
+	"retort/llm"
+)
+
+func (p *program) examplesCommand() *cli.Command {
+	filter := []cli.Flag{
+		&cli.StringFlag{Name: "task-type", Usage: "only examples of this `TASK`"},
+		&cli.Float64Flag{Name: "min-quality", Usage: "only examples of at least this quality, 0 to 1"},
+		&cli.StringFlag{Name: "split", Usage: "only this side: train or heldout"},
+	}
+	format := &cli.StringFlag{Name: "format", Value: "openai", Usage: "form of the file: openai"}
+	return group("examples", "look at, add, rate and exchange the kept examples",
+		p.verb(&cli.Command{Name: "list", Usage: "print one line for each example, oldest first",
+			Flags: append([]cli.Flag{&cli.IntFlag{Name: "limit", Usage: "print at most `N`; 0 is all"}}, filter...)}, runExamplesList),
+		p.verb(&cli.Command{Name: "show", Usage: "print one example whole", ArgsUsage: "ID"}, runExamplesShow),
+		p.verb(&cli.Command{Name: "add", Usage: "keep an answer of your own", Flags: []cli.Flag{
+			&cli.StringFlag{Name: "input", Required: true, Usage: "what is asked"},
+			&cli.StringFlag{Name: "response", Required: true, Usage: "what the answer should be"},
+			&cli.StringFlag{Name: "system", Usage: "standing `INSTRUCTIONS`"},
+			&cli.StringFlag{Name: "task-type", Value: "general", Usage: "what kind of `TASK` this is"},
+			&cli.Float64Flag{Name: "quality", Value: 1, Usage: "how good it is, 0 to 1"},
+		}}, runExamplesAdd),
+		p.verb(&cli.Command{Name: "rate", Usage: "say how good an example is", ArgsUsage: "ID STARS",
+			Description: "STARS is 1 (bad) to 5 (very good)."}, runExamplesRate),
+		p.verb(&cli.Command{Name: "export", Usage: "write examples to a file", ArgsUsage: "FILE",
+			Description: "FILE is - for standard output.\n\n  retort examples export train.jsonl --format openai --min-quality 0.8",
+			Flags:       append([]cli.Flag{format}, filter...)}, runExamplesExport),
+		p.verb(&cli.Command{Name: "import", Usage: "read examples from a file", ArgsUsage: "FILE",
+			Description: "FILE is - for standard input. Each line holds {\"messages\": [...]}, the last of them the assistant's.\n" +
+				"Lines that cannot be used are named and left out; the exit status is then 3.",
+			Flags: []cli.Flag{format,
+				&cli.Float64Flag{Name: "quality", Value: 0.9, Usage: "how good they are, 0 to 1"},
+				&cli.StringFlag{Name: "task-type", Value: "general", Usage: "what kind of `TASK` they are"},
+			}}, runExamplesImport),
+	)
+}
+
+func exampleFilter(c *cli.Context) (dataset.Filter, error) {
+	split := dataset.Split(c.String("split"))
+	if split != "" && split != dataset.SplitTrain && split != dataset.SplitHeldOut {
+		return dataset.Filter{}, usage("unknown split %q (known: train, heldout)", split)
+	}
+	return dataset.Filter{TaskType: c.String("task-type"), MinQuality: c.Float64("min-quality"), Split: split, Limit: c.Int("limit")}, nil
+}
+
+func runExamplesList(ctx context.Context, c *cli.Context, r *retort) error {
+	filter, err := exampleFilter(c)
+	if err != nil {
+		return err
+	}
+	store, err := r.store()
+	if err != nil {
+		return err
+	}
+	list := []dataset.Example{}
+	rows := [][]string{{"ID", "QUALITY", "TASK", "SPLIT", "QUESTION", "RESPONSE"}}
+	for ex, err := range store.All(ctx, filter) {
+		if err != nil {
+			return err
+		}
+		list = append(list, ex)
+		rows = append(rows, []string{shortID(ex.ID), fmt.Sprintf("%.2f", ex.QualityScore), ex.TaskType, string(ex.Split),
+			firstLine(lastUser(ex.Messages), 48), firstLine(ex.Response, 32)})
+	}
+	if len(list) == 0 {
+		r.printf("No examples.\n")
+	} else {
+		r.table(rows)
+	}
+	return r.object(list)
+}
+
+func lastUser(messages []llm.Message) string {
+	for i := len(messages) - 1; i >= 0; i-- {
+		if messages[i].Role == llm.RoleUser {
+			return messages[i].Content
+		}
+	}
+	return ""
+}
+
+func runExamplesShow(ctx context.Context, c *cli.Context, r *retort) error {
+	if c.NArg() != 1 {
+		return usage("examples show wants one ID").hint("`retort examples list` shows them")
+	}
+	store, err := r.store()
+	if err != nil {
+		return err
+	}
+	ex, err := store.Get(ctx, c.Args().First())
+	if err != nil {
+		return err
+	}
+	r.printf("%s\n  quality %.2f, task %s, split %s, %s\n", ex.ID, ex.QualityScore, ex.TaskType, ex.Split, ex.CreatedAt.Format(time.RFC3339))
+	r.printf("  from %s %s\n", ex.Source.Kind, strings.Join(append([]string{ex.Source.Name}, ex.Source.Models...), " "))
+	if ex.UserFeedback > 0 {
+		r.printf("  rated %d of 5\n", ex.UserFeedback)
+	}
+	for _, m := range ex.Messages {
+		r.printf("\n[%s]\n%s\n", m.Role, m.Content)
+	}
+	r.printf("\n[response]\n%s\n", ex.Response)
+	for _, cand := range ex.Candidates {
+		r.printf("  • %s (%.2f): %s\n", cand.Model, cand.Score, firstLine(cand.Response+cand.Error, 80))
+	}
+	return r.object(ex)
+}
+
+func runExamplesAdd(ctx context.Context, c *cli.Context, r *retort) error {
+	ex := dataset.Example{Response: strings.TrimSpace(c.String("response")), BaseQuality: c.Float64("quality"),
+		TaskType: c.String("task-type"), Source: dataset.Source{Kind: "manual", Terms: "open"}}
+	if s := c.String("system"); s != "" {
+		ex.Messages = append(ex.Messages, llm.System(s))
+	}
+	ex.Messages = append(ex.Messages, llm.User(c.String("input")))
+	if ex.Response == "" || strings.TrimSpace(c.String("input")) == "" {
+		return usage("examples add wants an --input and a --response")
+	}
+	ex, err := r.given(ex)
+	if err != nil {
+		return err
+	}
+	store, err := r.store()
+	if err != nil {
+		return err
+	}
+	n, err := store.Put(ctx, ex)
+	if err != nil {
+		return err
+	}
+	r.printf("%s %s\n", map[bool]string{true: "Kept as example", false: "Already there:"}[n == 1], shortID(ex.ID))
+	return r.object(ex)
+}
+
+// given completes an example that the user vouches for: its quality is theirs
+// to say, so the policy scores it but does not refuse it.
+func (r *retort) given(ex dataset.Example) (dataset.Example, error) {
+	if q := ex.BaseQuality; !(q >= 0 && q <= 1) {
+		return ex, usage("quality is %g, want 0 to 1", q)
+	}
+	if !validTaskType(ex.TaskType) {
+		return ex, badTaskType(ex.TaskType)
+	}
+	ex.QualityScore = r.policy().Judge(ex).Score
+	return dataset.Identify(ex), nil
+}
+
+func runExamplesRate(ctx context.Context, c *cli.Context, r *retort) error {
+	var stars int
+	if c.NArg() != 2 {
+		return usage("examples rate wants an ID and 1 to 5 stars")
+	}
+	if _, err := fmt.Sscan(c.Args().Get(1), &stars); err != nil || stars < 1 || stars > 5 {
+		return usage("%q is no rating", c.Args().Get(1)).hint("give 1 (bad) to 5 (very good) stars")
+	}
+	store, err := r.store()
+	if err != nil {
+		return err
+	}
+	ex, err := store.Rate(ctx, c.Args().First(), stars)
+	if err != nil {
+		return err
+	}
+	r.printf("Rated %s with %d of 5; its quality is now %.2f\n", shortID(ex.ID), stars, ex.QualityScore)
+	return r.object(ex)
+}
+
+func checkFormat(c *cli.Context) error {
+	if f := c.String("format"); f != "openai" {
+		return usage("unknown format %q (known: openai)", f)
+	}
+	if c.NArg() != 1 {
+		return usage("examples %s wants one FILE", c.Command.Name)
+	}
+	return nil
+}
+
+func runExamplesExport(ctx context.Context, c *cli.Context, r *retort) error {
+	if err := checkFormat(c); err != nil {
+		return err
+	}
+	filter, err := exampleFilter(c)
+	if err != nil {
+		return err
+	}
+	store, err := r.store()
+	if err != nil {
+		return err
+	}
+	path := c.Args().First()
+	n := 0
+	if path == "-" {
+		if r.asJSON {
+			return usage("--json and FILE - both want standard output")
+		}
+		n, err = dataset.WriteOpenAI(ctx, r.stdout, store.All(ctx, filter))
+	} else {
+		n, err = exportFile(ctx, path, store, filter)
+	}
+	if err != nil {
+		return fmt.Errorf("export %q: %w", path, err)
+	}
+	if path != "-" {
+		r.printf("✅ Exported %d examples to %s\n", n, path)
+	}
+	return r.object(map[string]any{"file": path, "format": "openai", "examples": n})
+}
+
+// exportFile replaces path only when everything has been written.
+func exportFile(ctx context.Context, path string, store *dataset.Store, filter dataset.Filter) (int, error) {
+	f, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithPermissions(0o600))
+	if err != nil {
+		return 0, err
+	}
+	defer f.Cleanup() //nolint:errcheck // only after a failure, which is reported
+	n, err := dataset.WriteOpenAI(ctx, f, store.All(ctx, filter))
+	if err != nil {
+		return n, err
+	}
+	return n, f.CloseAtomicallyReplace()
+}
+
+type importView struct {
+	File    string   `json:"file"`
+	Read    int      `json:"read"`
+	Stored  int      `json:"stored"`
+	Already int      `json:"already_there"`
+	Bad     []string `json:"bad_lines"`
+}
+
+// importBatch is how many examples are made durable at a time.
+const importBatch = 1000
+
+func runExamplesImport(ctx context.Context, c *cli.Context, r *retort) (err error) {
+	if err := checkFormat(c); err != nil {
+		return err
+	}
+	path := c.Args().First()
+	in, size, err := openInput(path, r.p.stdin)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	store, err := r.store()
+	if err != nil {
+		return err
+	}
+	bar := r.bar("Importing "+filepath.Base(path), size, "B")
+	defer bar.end(&err)
+	view := importView{File: path, Bad: []string{}}
+	var batch []dataset.Example
+	flush := func() error {
+		n, err := store.Put(ctx, batch...)
+		view.Stored += n
+		view.Already += len(batch) - n
+		batch = batch[:0]
+		return err
+	}
+	for ex, err := range dataset.ReadOpenAI(countingReader{in, bar}) {
+		var line *dataset.LineError
+		if errors.As(err, &line) {
+			view.Bad = append(view.Bad, line.Error())
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("import %q: %w", path, err)
+		}
+		ex.BaseQuality, ex.TaskType, ex.Source.Name = c.Float64("quality"), c.String("task-type"), filepath.Base(path)
+		if ex, err = r.given(ex); err != nil {
+			return err
+		}
+		view.Read++
+		if batch = append(batch, ex); len(batch) == importBatch {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := flush(); err != nil {
+		return err
+	}
+	return r.reportImport(view)
+}
+
+func (r *retort) reportImport(v importView) error {
+	r.printf("✅ Imported %d examples (%d new, %d already there)\n", v.Read, v.Stored, v.Already)
+	for _, b := range v.Bad {
+		r.note("left out: %s", b)
+	}
+	if err := r.object(v); err != nil {
+		return err
+	}
+	if len(v.Bad) > 0 {
+		return partial("import %q: %d lines could not be used", v.File, len(v.Bad))
+	}
+	return nil
+}
+
+func openInput(path string, stdin io.Reader) (io.ReadCloser, int64, error) {
+	if path == "-" {
+		return io.NopCloser(stdin), -1, nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, 0, err
+	}
+	if info.IsDir() {
+		f.Close()
+		return nil, 0, usage("%q is a folder, want a file", path)
+	}
+	return f, info.Size(), nil
+}
+
+// countingReader moves a bar along as it is read.
+type countingReader struct {
+	io.Reader
+	bar *bar
+}
+
+func (c countingReader) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.bar.add(int64(n))
+	return n, err
+}

@@ -1,0 +1,231 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"retort/models"
+)
+
+func (p *program) modelsCommand() *cli.Command {
+	return group("models", "list, import and choose models",
+		p.verb(&cli.Command{Name: "list", Usage: "print the models there are; * is the one in use"}, runModelsList),
+		p.verb(&cli.Command{Name: "show", Usage: "print all that is known of a model", ArgsUsage: "ID"}, runModelsShow),
+		p.verb(&cli.Command{Name: "import", Usage: "add a GGUF file", ArgsUsage: "FILE", Flags: []cli.Flag{
+			&cli.StringFlag{Name: "id", Usage: "`NAME` for it; without it the file's own"},
+			&cli.StringFlag{Name: "license", Usage: "`LICENSE` it comes with"},
+			&cli.StringFlag{Name: "template", Usage: "chat template: a built-in `NAME` such as plain or chatml"},
+			&cli.BoolFlag{Name: "link", Usage: "refer to the file where it lies, without a copy"},
+		}}, runModelsImport),
+		p.verb(&cli.Command{Name: "use", Usage: "make a model the one in use", ArgsUsage: "ID"}, runModelsUse),
+		p.verb(&cli.Command{Name: "rollback", Usage: "go back to the model that was in use before"}, runModelsRollback),
+		p.verb(&cli.Command{Name: "merge", Usage: "write an adapter into a copy of its base", ArgsUsage: "ID", Flags: []cli.Flag{
+			&cli.StringFlag{Name: "id", Usage: "`NAME` for the result; without it ID-merged"},
+			&cli.StringFlag{Name: "quantization", Usage: "`TYPE` of the result; without it that of the base"},
+		}}, runModelsMerge),
+		p.verb(&cli.Command{Name: "rm", Usage: "delete a model", ArgsUsage: "ID"}, runModelsRemove),
+	)
+}
+
+// oneID returns the single argument of a models verb.
+func oneID(c *cli.Context) (string, error) {
+	if c.NArg() != 1 {
+		return "", usage("models %s wants one argument", c.Command.Name).hint("`retort models list` shows the models")
+	}
+	return strings.TrimPrefix(c.Args().First(), "llamacpp/"), nil
+}
+
+type modelView struct {
+	models.Manifest
+	Current bool `json:"current"`
+}
+
+// currentID is the model in use, or "" where none was chosen.
+func (r *retort) currentID() (string, error) {
+	reg, err := r.registry()
+	if err != nil {
+		return "", err
+	}
+	m, err := reg.Current()
+	if errors.Is(err, models.ErrNotFound) {
+		return "", nil
+	}
+	return m.ID, err
+}
+
+func runModelsList(_ context.Context, _ *cli.Context, r *retort) error {
+	current, err := r.currentID()
+	if err != nil {
+		return err
+	}
+	list, err := r.openedRegistry.List()
+	if err != nil {
+		return err
+	}
+	views := []modelView{}
+	rows := [][]string{{"", "ID", "KIND", "ARCHITECTURE", "TYPE", "SIZE", "PARENT", "GATE"}}
+	for _, m := range list {
+		views = append(views, modelView{m, m.ID == current})
+		rows = append(rows, []string{map[bool]string{true: "*"}[m.ID == current], m.ID, string(m.Kind), m.Architecture,
+			m.Quantization, megabytes(m.Size), m.Parent, gateWord(m.Gate)})
+	}
+	if len(list) == 0 {
+		r.printf("No models. `retort setup` brings two small ones.\n")
+	} else {
+		r.table(rows)
+	}
+	return r.object(views)
+}
+
+func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
+
+func gateWord(g *models.Gate) string {
+	switch {
+	case g == nil:
+		return ""
+	case g.Passed:
+		return "passed"
+	}
+	return "not passed"
+}
+
+func runModelsShow(_ context.Context, c *cli.Context, r *retort) error {
+	id, err := oneID(c)
+	if err != nil {
+		return err
+	}
+	current, err := r.currentID()
+	if err != nil {
+		return err
+	}
+	m, err := r.openedRegistry.Get(id)
+	if err != nil {
+		return err
+	}
+	view := modelView{m, id == current}
+	if r.asJSON {
+		return r.object(view)
+	}
+	// A manifest is short and its field names are the documentation's: people
+	// get it in the same words as machines do.
+	text, err := json.MarshalIndent(view, "", "  ")
+	r.printf("%s\n  %s\n", text, r.openedRegistry.Path(m))
+	return err
+}
+
+func runModelsImport(ctx context.Context, c *cli.Context, r *retort) (err error) {
+	if c.NArg() != 1 {
+		return usage("models import wants one FILE")
+	}
+	path := c.Args().First()
+	id := c.String("id")
+	if id == "" {
+		id = models.IDFromFile(path)
+	}
+	reg, err := r.registry()
+	if err != nil {
+		return err
+	}
+	bar := r.bar("Importing "+filepath.Base(path), 100, "%")
+	defer bar.end(&err)
+	m, err := reg.Import(ctx, path, models.ImportOptions{ID: id, License: c.String("license"), Source: path,
+		Template: c.String("template"), Link: c.Bool("link"),
+		Progress: func(done, total int64) { bar.set(100 * done / max(total, 1)) }})
+	if err != nil {
+		return err
+	}
+	bar.done("")
+	r.printf("✅ %s (%s, %s %s)\n", m.ID, megabytes(m.Size), m.Architecture, m.Quantization)
+	return r.object(m)
+}
+
+func runModelsUse(_ context.Context, c *cli.Context, r *retort) error {
+	id, err := oneID(c)
+	if err != nil {
+		return err
+	}
+	reg, err := r.registry()
+	if err != nil {
+		return err
+	}
+	if err := reg.Use(id); err != nil {
+		return err
+	}
+	return r.showCurrent("In use: ")
+}
+
+func runModelsRollback(_ context.Context, _ *cli.Context, r *retort) error {
+	reg, err := r.registry()
+	if err != nil {
+		return err
+	}
+	if _, err := reg.Rollback(); err != nil {
+		return err
+	}
+	return r.showCurrent("Back to ")
+}
+
+func (r *retort) showCurrent(title string) error {
+	m, err := r.openedRegistry.Current()
+	if err != nil {
+		return err
+	}
+	r.printf("%s%s\n", title, m.ID)
+	return r.object(modelView{m, true})
+}
+
+func runModelsMerge(ctx context.Context, c *cli.Context, r *retort) (err error) {
+	id, err := oneID(c)
+	if err != nil {
+		return err
+	}
+	reg, err := r.registry()
+	if err != nil {
+		return err
+	}
+	if _, err := reg.Get(id); err != nil {
+		return err
+	}
+	eng, err := r.engine()
+	if err != nil {
+		return err
+	}
+	newID := c.String("id")
+	if newID == "" {
+		newID = id + "-merged"
+	}
+	bar := r.bar("Merging "+id, 100, "%")
+	defer bar.end(&err)
+	start := time.Now()
+	m, err := reg.Merge(ctx, id, newID, eng, models.MergeOptions{Quantization: c.String("quantization"),
+		Progress: func(done, total int64) { bar.set(100 * done / max(total, 1)) }})
+	if err != nil {
+		return err
+	}
+	bar.done("")
+	r.printf("✅ %s (%s, %s) in %s\n", m.ID, megabytes(m.Size), m.Quantization, seconds(time.Since(start)))
+	return r.object(m)
+}
+
+func runModelsRemove(_ context.Context, c *cli.Context, r *retort) error {
+	id, err := oneID(c)
+	if err != nil {
+		return err
+	}
+	reg, err := r.registry()
+	if err != nil {
+		return err
+	}
+	if err := reg.Remove(id); err != nil {
+		return err
+	}
+	r.printf("Deleted %s\n", id)
+	return r.object(map[string]string{"deleted": id})
+}

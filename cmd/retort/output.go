@@ -1,0 +1,159 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"text/tabwriter"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+)
+
+// output is where a verb speaks: results on stdout, everything else on stderr.
+type output struct {
+	stdout io.Writer
+	stderr io.Writer
+	asJSON bool
+}
+
+// printf writes for people; silent where JSON was asked for.
+func (o output) printf(format string, args ...any) {
+	if !o.asJSON {
+		fmt.Fprintf(o.stdout, format, args...)
+	}
+}
+
+// note writes a line about the work, apart from its result.
+func (o output) note(format string, args ...any) {
+	fmt.Fprintf(o.stderr, format+"\n", args...)
+}
+
+// object writes v as JSON if that was asked for.
+func (o output) object(v any) error {
+	if !o.asJSON {
+		return nil
+	}
+	enc := json.NewEncoder(o.stdout)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// table writes rows in columns, the first row as head.
+func (o output) table(rows [][]string) {
+	if o.asJSON {
+		return
+	}
+	w := tabwriter.NewWriter(o.stdout, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		fmt.Fprintln(w, strings.Join(row, "\t"))
+	}
+	w.Flush()
+}
+
+// isTerminal reports whether w shows a progress bar well.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// bar shows how far a long piece of work has come: a progress bar on a terminal,
+// one line at its start and one at its end elsewhere.
+type bar struct {
+	out   io.Writer
+	title string
+	start time.Time
+	bar   *progressbar.ProgressBar // nil off a terminal
+	once  sync.Once
+}
+
+// bar starts one for total units of work; -1 is unknown. The unit "B" stands
+// for bytes.
+func (o output) bar(title string, total int64, unit string) *bar {
+	b := &bar{out: o.stderr, title: title, start: time.Now()}
+	if !isTerminal(o.stderr) {
+		fmt.Fprintf(o.stderr, "%s ...\n", title)
+		return b
+	}
+	b.bar = progressbar.NewOptions64(total,
+		progressbar.OptionSetWriter(o.stderr), progressbar.OptionSetDescription(title),
+		progressbar.OptionShowBytes(unit == "B"), progressbar.OptionSetItsString(unit),
+		progressbar.OptionShowCount(), progressbar.OptionThrottle(100*time.Millisecond),
+		progressbar.OptionSetWidth(24), progressbar.OptionSetPredictTime(true),
+		progressbar.OptionClearOnFinish())
+	return b
+}
+
+func (b *bar) add(n int64) {
+	if b.bar != nil {
+		_ = b.bar.Add64(n)
+	}
+}
+
+func (b *bar) set(n int64) {
+	if b.bar != nil {
+		_ = b.bar.Set64(n)
+	}
+}
+
+// describe changes what stands before the bar, for example the present loss.
+func (b *bar) describe(text string) {
+	if b.bar != nil {
+		b.bar.Describe(b.title + text)
+	}
+}
+
+// done ends the bar; remark, if any, is put behind its title for good.
+func (b *bar) done(remark string) {
+	b.once.Do(func() {
+		if b.bar != nil {
+			_ = b.bar.Finish()
+		}
+		if remark != "" {
+			remark = ": " + remark
+		}
+		fmt.Fprintf(b.out, "%s%s (%s)\n", b.title, remark, seconds(time.Since(b.start)))
+	})
+}
+
+// abort takes the bar away without a word: the error that follows says why.
+func (b *bar) abort() {
+	b.once.Do(func() {
+		if b.bar != nil {
+			_ = b.bar.Exit()
+			fmt.Fprintln(b.out)
+		}
+	})
+}
+
+// end is done or abort, for use with defer.
+func (b *bar) end(err *error) {
+	if *err != nil {
+		b.abort()
+		return
+	}
+	b.done("")
+}
+
+func seconds(d time.Duration) string {
+	if d >= time.Minute {
+		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
+	}
+	return fmt.Sprintf("%.1fs", d.Seconds())
+}
+
+func percent(share float64) string { return fmt.Sprintf("%.1f %%", 100*share) }
+
+// firstLine cuts text to its first n runes on one line.
+func firstLine(text string, n int) string {
+	r := []rune(strings.Join(strings.Fields(text), " "))
+	if len(r) <= n {
+		return string(r)
+	}
+	return string(r[:n-1]) + "…"
+}

@@ -1,0 +1,289 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"retort/dataset"
+	"retort/ensemble"
+	"retort/internal/config"
+	"retort/llm"
+	"retort/local/llamacpp"
+	"retort/local/ollama"
+	"retort/models"
+)
+
+// retort is everything that a verb can open. It opens each part when it is first
+// asked for, and closes what it opened, last first.
+type retort struct {
+	output
+	p   *program
+	cfg *config.Config
+
+	openedStore    *dataset.Store
+	openedRegistry *models.Registry
+	openedModels   map[string]*llamacpp.Model
+	closers        []func() error
+}
+
+func newRetort(p *program, cfg *config.Config, asJSON bool) *retort {
+	return &retort{output: output{stdout: p.stdout, stderr: p.stderr, asJSON: asJSON}, p: p, cfg: cfg,
+		openedModels: map[string]*llamacpp.Model{}}
+}
+
+// Close closes everything that was opened.
+func (r *retort) Close() error {
+	var errs []error
+	for _, closeIt := range slices.Backward(r.closers) {
+		errs = append(errs, closeIt())
+	}
+	r.closers = nil
+	return errors.Join(errs...)
+}
+
+// path names a place in the data folder.
+func (r *retort) path(parts ...string) string {
+	return filepath.Join(append([]string{r.cfg.Text("home")}, parts...)...)
+}
+
+func (r *retort) policy() dataset.Policy {
+	return dataset.Policy{
+		MinQuality:     r.cfg.Number("collect.min_quality"),
+		AgreementBonus: r.cfg.Number("collect.agreement_bonus"),
+		FeedbackBonus:  r.cfg.Number("collect.feedback_bonus"),
+	}
+}
+
+func (r *retort) store() (*dataset.Store, error) {
+	if r.openedStore != nil {
+		return r.openedStore, nil
+	}
+	dir := r.path("store")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	s, err := dataset.Open(dir, dataset.Options{Policy: r.policy()})
+	if errors.Is(err, dataset.ErrBusy) {
+		return nil, withHint(err, "another retort is using it; wait for it to end")
+	}
+	if err != nil {
+		return nil, err
+	}
+	r.openedStore = s
+	r.closers = append(r.closers, s.Close)
+	return s, nil
+}
+
+func (r *retort) registry() (*models.Registry, error) {
+	if r.openedRegistry != nil {
+		return r.openedRegistry, nil
+	}
+	reg, err := models.Open(r.path("models"))
+	if err == nil {
+		r.openedRegistry = reg
+	}
+	return reg, err
+}
+
+func (r *retort) engine() (*llamacpp.Engine, error) {
+	lib, err := llamacpp.Find(r.engineDirs()...)
+	if err != nil {
+		return nil, withHint(err, "`retort setup` brings the engine")
+	}
+	return llamacpp.Load(lib.Dir)
+}
+
+// engineDirs are the folders that may hold the library: the owner's alone if one
+// is named.
+func (r *retort) engineDirs() []string {
+	if dir := r.cfg.Text("engine_dir"); dir != "" {
+		return []string{dir}
+	}
+	return []string{r.path("engine")}
+}
+
+// model opens the model of that name: "ollama/NAME" is one of a running
+// Ollama's, anything else one of the registry's. Models stay open until Close.
+func (r *retort) model(ctx context.Context, id string) (llm.Model, error) {
+	if name, ok := strings.CutPrefix(id, "ollama/"); ok {
+		return r.ollamaModel(name)
+	}
+	id = strings.TrimPrefix(id, "llamacpp/")
+	if m, ok := r.openedModels[id]; ok {
+		return m, nil
+	}
+	m, err := r.load(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	r.openedModels[id] = m
+	r.closers = append(r.closers, m.Close)
+	return m, nil
+}
+
+// load opens one of the registry's models in the engine; the caller closes it.
+func (r *retort) load(ctx context.Context, id string) (*llamacpp.Model, error) {
+	reg, err := r.registry()
+	if err != nil {
+		return nil, err
+	}
+	what, err := reg.Resolve(id)
+	if err != nil {
+		if errors.Is(err, models.ErrNotFound) {
+			err = withHint(err, "`retort models list` shows the models there are; `retort setup` brings the first two")
+		}
+		return nil, err
+	}
+	eng, err := r.engine()
+	if err != nil {
+		return nil, err
+	}
+	opts := llamacpp.Options{ID: "llamacpp/" + id, Template: what.Template, Threads: r.cfg.Int("threads")}
+	if what.Adapter != "" {
+		opts.Adapters = []llamacpp.Adapter{{Path: what.Adapter, Scale: what.Scale}}
+	}
+	return eng.Open(ctx, what.Base, opts)
+}
+
+func (r *retort) ollamaModel(name string) (llm.Model, error) {
+	client, err := ollama.New(r.cfg.Text("ollama_url"), ollama.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return client.Model(name)
+}
+
+// memberChoice says who takes part in an ensemble.
+type memberChoice struct {
+	ids      []string // exactly these, if any
+	n        int      // else the n best for taskType
+	taskType string
+}
+
+// members opens the members of an ensemble.
+func (r *retort) members(ctx context.Context, choice memberChoice) ([]ensemble.Member, error) {
+	known, err := r.ranked(choice.taskType)
+	if err != nil {
+		return nil, err
+	}
+	ids := choice.ids
+	if len(ids) == 0 {
+		for _, k := range known[:min(choice.n, len(known))] {
+			ids = append(ids, k.id)
+		}
+	}
+	if len(ids) == 0 {
+		return nil, withHint(fmt.Errorf("%w: none is installed", models.ErrNotFound), "`retort setup` brings two small ones")
+	}
+	var out []ensemble.Member
+	for _, id := range ids {
+		m, err := r.model(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		member := ensemble.Member{Model: m}
+		if i := slices.IndexFunc(known, func(k rankedModel) bool { return k.id == strings.TrimPrefix(id, "llamacpp/") }); i >= 0 {
+			member.Quality = known[i].quality
+		}
+		out = append(out, member)
+	}
+	return out, nil
+}
+
+// rankedModel is a model of the registry with its worth for a task, 0 to 10.
+type rankedModel struct {
+	id      string
+	quality float64
+}
+
+// ranked returns the models that can take part in answering taskType, the best
+// first: the bases by the catalogue's scores, and what was trained for this very
+// task by the accuracy that its gate measured.
+func (r *retort) ranked(taskType string) ([]rankedModel, error) {
+	reg, err := r.registry()
+	if err != nil {
+		return nil, err
+	}
+	manifests, err := reg.List()
+	if err != nil {
+		return nil, err
+	}
+	var out []rankedModel
+	for _, m := range manifests {
+		switch {
+		case m.Kind == models.KindBase:
+			out = append(out, rankedModel{m.ID, catalogueQuality(m.ID, taskType)})
+		case m.TaskType == taskType && m.Gate != nil && m.Gate.Passed:
+			out = append(out, rankedModel{m.ID, 10 * m.Gate.Accuracy})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b rankedModel) int {
+		switch {
+		case a.quality > b.quality:
+			return -1
+		case a.quality < b.quality:
+			return 1
+		}
+		return strings.Compare(a.id, b.id)
+	})
+	return out, nil
+}
+
+// catalogueQuality is the published score of a model, a little more where the
+// task is its speciality; 5 for one that the catalogue does not know.
+func catalogueQuality(id, taskType string) float64 {
+	for _, e := range models.Catalogue() {
+		if e.ID != id {
+			continue
+		}
+		if slices.Contains(e.Specialization, taskType) {
+			return min(10, e.QualityScore+0.5)
+		}
+		return e.QualityScore
+	}
+	return 5
+}
+
+// taskTypes are those that need no examples to be known.
+var taskTypes = []string{"general", "reasoning", "code", "creative", "analysis", "classification"}
+
+var taskTypeName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
+
+func validTaskType(t string) bool { return taskTypeName.MatchString(t) }
+
+func badTaskType(t string) error {
+	return usage("bad task type %q", t).hint("use lower-case letters, digits, - and _")
+}
+
+// checkTaskType refuses a task type that is neither one of the built-in ones nor
+// that of an example: most likely it is misspelt.
+func (r *retort) checkTaskType(ctx context.Context, t string) error {
+	if slices.Contains(taskTypes, t) {
+		return nil
+	}
+	known := slices.Clone(taskTypes)
+	if _, err := os.Stat(r.path("store")); err == nil {
+		store, err := r.store()
+		if err != nil {
+			return err
+		}
+		stats, err := store.Stats(ctx)
+		if err != nil {
+			return err
+		}
+		if _, ok := stats.Tasks[t]; ok {
+			return nil
+		}
+		for name := range stats.Tasks {
+			known = append(known, name)
+		}
+		slices.Sort(known)
+	}
+	return usage("unknown task type %q (known: %s)", t, strings.Join(slices.Compact(known), ", "))
+}

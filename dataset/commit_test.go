@@ -1,0 +1,159 @@
+package dataset
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"testing"
+
+	"retort/llm"
+)
+
+func testExample(n int) Example {
+	return Example{Messages: []llm.Message{llm.User(fmt.Sprint("question ", n))}, Response: "answer", QualityScore: 0.9}
+}
+
+// The committer is held up with one change while others queue behind it: they
+// must share the commit.
+func TestCommitter_groupsWhatWaits(t *testing.T) {
+	s, err := Open(t.TempDir(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	const writers = 20
+	holding, release := make(chan struct{}), make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		err := s.committer.submit(t.Context(), func(*batch) error {
+			close(holding)
+			<-release
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	<-holding
+	for i := range writers {
+		wg.Go(func() {
+			if n, err := s.Put(t.Context(), testExample(i)); n != 1 || err != nil {
+				t.Errorf("Put = %d, %v", n, err)
+			}
+		})
+	}
+	for len(s.committer.queue) < writers {
+		runtime.Gosched()
+	}
+	close(release)
+	wg.Wait()
+	if commits := s.committer.commits.Load(); commits != 1 {
+		t.Errorf("%d commits for %d puts, want 1", commits, writers)
+	}
+}
+
+// One caller's refusal must not be the others'.
+func TestCommitter_refusesOneOfAGroup(t *testing.T) {
+	s, err := Open(t.TempDir(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	outcome := func(ctx context.Context, apply func(*batch) error) *change {
+		ch := &change{ctx, apply, make(chan error, 1)}
+		s.committer.queue <- ch
+		return ch
+	}
+	add := func(n int) func(*batch) error {
+		return func(b *batch) error {
+			it, err := s.item(testExample(n), testExample(n).CreatedAt)
+			if err != nil {
+				return err
+			}
+			return b.add(it.digest, it.payload)
+		}
+	}
+	ready := make(chan struct{})
+	first := outcome(t.Context(), func(b *batch) error { <-ready; return add(1)(b) })
+	refused := outcome(t.Context(), func(*batch) error { return ErrNotFound })
+	panicked := outcome(t.Context(), func(*batch) error { panic("over damaged files") })
+	late := outcome(cancelled, add(2))
+	last := outcome(t.Context(), add(3))
+	close(ready)
+	if err := <-first.done; err != nil {
+		t.Error(err)
+	}
+	if err := <-last.done; err != nil {
+		t.Error(err)
+	}
+	for name, ch := range map[string]*change{"refused": refused, "panicked": panicked, "late": late} {
+		if err := <-ch.done; err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	st, err := s.Stats(t.Context())
+	if err != nil || st.Total != 2 {
+		t.Errorf("%d examples, %v; want 2", st.Total, err)
+	}
+	if commits := s.committer.commits.Load(); commits != 1 {
+		t.Errorf("%d commits, want 1", commits)
+	}
+}
+
+// After a commit of unknown outcome nothing more may be acknowledged.
+func TestCommitter_stopsAfterAFailedSync(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Put(t.Context(), testExample(1)); err != nil {
+		t.Fatal(err)
+	}
+	s.mark.close() // its next write fails
+	for n := 2; n < 4; n++ {
+		if _, err := s.Put(t.Context(), testExample(n)); err == nil {
+			t.Errorf("Put of example %d was acknowledged", n)
+		}
+	}
+	s.Close()
+	s, err = Open(dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.Get(t.Context(), Identify(testExample(1)).ID); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.Put(t.Context(), testExample(4)); err != nil {
+		t.Errorf("after opening anew: %v", err)
+	}
+}
+
+func TestStore_failsOnWhatBadgerLogs(t *testing.T) {
+	s, err := Open(t.TempDir(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	n := 0
+	if _, err := s.Put(t.Context(), testExample(1), testExample(2)); err != nil {
+		t.Fatal(err)
+	}
+	var last error
+	for _, err := range s.All(t.Context(), Filter{}) {
+		if n++; n == 1 {
+			s.log.Errorf("value log: %s", "checksum mismatch")
+		}
+		last = err
+	}
+	if n != 3 || last == nil {
+		t.Errorf("All ended after %d with %v, want two examples and an error", n, last)
+	}
+	if _, err := s.Get(t.Context(), Identify(testExample(1)).ID); err != nil {
+		t.Errorf("a later read: %v", err)
+	}
+}

@@ -1,0 +1,264 @@
+package dataset_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"retort/dataset"
+)
+
+// closedStore makes a store of n examples and closes it.
+func closedStore(t *testing.T, n int) string {
+	t.Helper()
+	dir := t.TempDir()
+	s, err := dataset.Open(dir, dataset.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill(t, s, n)
+	shut(t, s)
+	return dir
+}
+
+// files lists the store's files other than the lock.
+func files(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+		if err == nil && !e.IsDir() && e.Name() != "lock" {
+			names = append(names, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+func flip(t *testing.T, path string, offset int64) {
+	t.Helper()
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw[offset] ^= 0x10
+	if err := os.WriteFile(path, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// readBack reads the store by all means and complains about anything that is
+// neither what was written nor an error that names damage. It reports whether
+// all n examples are there.
+func readBack(t *testing.T, dir string, opts dataset.Options, n int) bool {
+	t.Helper()
+	s, err := dataset.Open(dir, opts)
+	if err != nil {
+		if !errors.Is(err, dataset.ErrDamaged) {
+			t.Errorf("Open: %v, want ErrDamaged", err)
+		}
+		return false
+	}
+	defer s.Close()
+	intact, damage := 0, 0
+	for ex, err := range s.All(t.Context(), dataset.Filter{}) {
+		switch {
+		case errors.Is(err, dataset.ErrDamaged):
+			damage++
+		case err != nil:
+			t.Errorf("All: %v, want ErrDamaged", err)
+		case dataset.Identify(ex).ID != ex.ID || ex.QualityScore != 0.9:
+			t.Errorf("All: wrong example %q", ex.ID)
+		default:
+			intact++
+		}
+	}
+	if intact < n && damage == 0 {
+		t.Errorf("All: %d of %d examples and no error", intact, n)
+	}
+	for i := range n {
+		want := dataset.Identify(newExample(i))
+		got, err := s.Get(t.Context(), want.ID)
+		if err == nil && got.Response != want.Response {
+			t.Errorf("Get: wrong example %d", i)
+		}
+		if err != nil && !opts.Salvage && !errors.Is(err, dataset.ErrDamaged) {
+			t.Errorf("Get: %v, want ErrDamaged", err)
+		}
+	}
+	return intact == n
+}
+
+func TestStore_neverReturnsDamagedFiles(t *testing.T) {
+	const n = 50
+	dir := closedStore(t, n)
+	for _, path := range files(t, dir) {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			info, err := os.Stat(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			step := max(1, info.Size()/12)
+			for offset := int64(0); offset < info.Size(); offset += step {
+				copied := t.TempDir()
+				if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
+					t.Fatal(err)
+				}
+				name, err := filepath.Rel(dir, path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				flip(t, filepath.Join(copied, name), offset)
+				whole := readBack(t, copied, dataset.Options{}, n)
+				if isSeal := filepath.Base(path) == "seal"; whole != isSeal {
+					t.Errorf("byte %d flipped: whole is %v", offset, whole)
+				}
+			}
+		})
+	}
+}
+
+func TestStore_noticesChangedFiles(t *testing.T) {
+	tests := map[string]func(t *testing.T, path string) error{
+		"deleted": func(_ *testing.T, path string) error { return os.Remove(path) },
+		"emptied": func(_ *testing.T, path string) error { return os.Truncate(path, 0) },
+		"cut": func(t *testing.T, path string) error {
+			info, err := os.Stat(path)
+			if err != nil {
+				return err
+			}
+			return os.Truncate(path, info.Size()-1)
+		},
+	}
+	for name, spoil := range tests {
+		t.Run(name, func(t *testing.T) {
+			dir := closedStore(t, 5)
+			for _, path := range files(t, dir) {
+				if filepath.Base(path) == "seal" {
+					continue
+				}
+				copied := t.TempDir()
+				if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
+					t.Fatal(err)
+				}
+				rel, _ := filepath.Rel(dir, path)
+				if err := spoil(t, filepath.Join(copied, rel)); err != nil {
+					t.Fatal(err)
+				}
+				_, err := dataset.Open(copied, dataset.Options{})
+				if !errors.Is(err, dataset.ErrDamaged) || !strings.Contains(err.Error(), filepath.Base(path)) {
+					t.Errorf("%s: %v, want ErrDamaged naming it", rel, err)
+				}
+			}
+		})
+	}
+}
+
+// Badger replays a log up to the damage and says nothing of the rest. The store
+// was not closed here, so that no seal tells.
+func TestStore_noticesACutLog(t *testing.T) {
+	dir := t.TempDir()
+	acked := killedWriter(t, dir, 0, false, 0)
+	checkCopy := func(name string, spoil func(log string)) {
+		t.Run(name, func(t *testing.T) {
+			copied := t.TempDir()
+			if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
+				t.Fatal(err)
+			}
+			logs, err := filepath.Glob(filepath.Join(copied, "badger", "*.mem"))
+			if err != nil || len(logs) != 1 {
+				t.Fatalf("logs %q, %v; want one", logs, err)
+			}
+			spoil(logs[0])
+			for range 2 { // the second time Badger has cut its log already
+				_, err = dataset.Open(copied, dataset.Options{})
+				if !errors.Is(err, dataset.ErrDamaged) {
+					t.Errorf("Open: %v, want ErrDamaged (%d pairs acknowledged)", err, len(acked))
+				}
+			}
+		})
+	}
+	checkCopy("flipped", func(log string) { flip(t, log, 500) })
+	checkCopy("emptied", func(log string) {
+		if err := os.Truncate(log, 20); err != nil {
+			t.Fatal(err)
+		}
+	})
+	checkCopy("deleted", func(log string) {
+		if err := os.Remove(log); err != nil {
+			t.Fatal(err)
+		}
+	})
+	checkPairs(t, dir, acked)
+}
+
+// A table that nothing vouches for: the records themselves must tell.
+func TestStore_noticesDamagedTablesWithoutASeal(t *testing.T) {
+	const n = 200
+	dir := closedStore(t, n)
+	tables, err := filepath.Glob(filepath.Join(dir, "badger", "*.sst"))
+	if err != nil || len(tables) != 1 {
+		t.Fatalf("tables %q, %v; want one", tables, err)
+	}
+	info, err := os.Stat(tables[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Not the last quarter, which is Badger's index of the table: over damage
+	// there it ends the process.
+	for offset := int64(10); offset < info.Size()*3/4; offset += info.Size() / 20 {
+		for _, salvage := range []bool{false, true} {
+			copied := t.TempDir()
+			if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Remove(filepath.Join(copied, "seal")); err != nil {
+				t.Fatal(err)
+			}
+			flip(t, filepath.Join(copied, "badger", filepath.Base(tables[0])), offset)
+			if readBack(t, copied, dataset.Options{Salvage: salvage}, n) {
+				t.Logf("byte %d matters to no record", offset)
+			}
+		}
+	}
+}
+
+func TestStore_salvages(t *testing.T) {
+	const n = 200
+	dir := closedStore(t, n)
+	tables, _ := filepath.Glob(filepath.Join(dir, "badger", "*.sst"))
+	flip(t, tables[0], 3000)
+	if _, err := dataset.Open(dir, dataset.Options{}); !errors.Is(err, dataset.ErrDamaged) {
+		t.Fatalf("Open: %v, want ErrDamaged", err)
+	}
+	s, err := dataset.Open(dir, dataset.Options{Salvage: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer shut(t, s)
+	var left, lost int
+	for _, err := range s.All(t.Context(), dataset.Filter{}) {
+		if err == nil {
+			left++
+		} else {
+			lost++
+		}
+	}
+	if left == 0 || left >= n || lost == 0 {
+		t.Errorf("%d of %d examples and %d errors, want most and some", left, n, lost)
+	}
+	report, err := s.Verify(t.Context())
+	if err != nil || !errors.Is(report.Err(), dataset.ErrDamaged) || report.Intact != uint64(left) || report.Examples != n {
+		t.Errorf("Verify: %d of %d intact, %v, %v", report.Intact, report.Examples, report.Err(), err)
+	}
+	st, err := s.Stats(t.Context())
+	if st.Total != left || !errors.Is(err, dataset.ErrDamaged) {
+		t.Errorf("Stats: %d examples, %v; want %d and ErrDamaged", st.Total, err, left)
+	}
+	if _, err := s.Put(t.Context(), newExample(n)); err == nil {
+		t.Error("Put into a damaged store was acknowledged")
+	}
+}

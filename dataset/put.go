@@ -1,0 +1,129 @@
+package dataset
+
+import (
+	"encoding/json"
+	"fmt"
+	"iter"
+	"math"
+	"time"
+	"unicode/utf8"
+)
+
+// MaxExampleSize is how many bytes of JSON an example may take. It keeps values
+// within Badger's tables: Badger moves larger ones into files of another kind,
+// which it guards and reclaims less well.
+const MaxExampleSize = 1<<20 - 1<<10
+
+// item is a new example, ready to be stored.
+type item struct {
+	digest  []byte
+	payload []byte
+}
+
+// prepare checks and encodes examples. An error says which one is at fault.
+func (s *Store) prepare(examples []Example) ([]item, error) {
+	now := time.Now().UTC()
+	items := make([]item, 0, len(examples))
+	for i, ex := range examples {
+		it, err := s.item(ex, now)
+		if err != nil {
+			return nil, fmt.Errorf("example %d of %d: %w", i+1, len(examples), err)
+		}
+		items = append(items, it)
+	}
+	return items, nil
+}
+
+func (s *Store) item(ex Example, now time.Time) (item, error) {
+	if err := validate(ex); err != nil {
+		return item{}, err
+	}
+	ex = s.policy.apply(Identify(ex))
+	if ex.CreatedAt.IsZero() {
+		ex.CreatedAt = now
+	}
+	payload, err := encodeExample(ex)
+	if err != nil {
+		return item{}, err
+	}
+	if len(payload) > MaxExampleSize {
+		return item{}, fmt.Errorf("%w: it takes %d bytes, the limit is %d", ErrInvalid, len(payload), MaxExampleSize)
+	}
+	return item{identity(ex), payload}, nil
+}
+
+// validate refuses what could not be read back as it is, or trained on.
+func validate(ex Example) error {
+	if len(ex.Messages) == 0 {
+		return fmt.Errorf("%w: it has no messages", ErrInvalid)
+	}
+	for i, m := range ex.Messages {
+		if !m.Role.Valid() {
+			return fmt.Errorf("%w: message %d has the unknown role %q", ErrInvalid, i+1, m.Role)
+		}
+		if !utf8.ValidString(m.Content) {
+			return fmt.Errorf("%w: message %d is not UTF-8", ErrInvalid, i+1)
+		}
+	}
+	if ex.Response == "" {
+		return fmt.Errorf("%w: it has no response", ErrInvalid)
+	}
+	if !utf8.ValidString(ex.Response) {
+		return fmt.Errorf("%w: its response is not UTF-8", ErrInvalid)
+	}
+	if !isQuality(ex.QualityScore) || ex.BaseQuality != nil && !isQuality(*ex.BaseQuality) {
+		return fmt.Errorf("%w: its quality is not between 0 and 1", ErrInvalid)
+	}
+	if ex.UserFeedback < 0 || ex.UserFeedback > 5 {
+		return fmt.Errorf("%w: %d stars, want 1 to 5, or 0 for none", ErrInvalid, ex.UserFeedback)
+	}
+	return nil
+}
+
+func isQuality(q float64) bool { return !math.IsNaN(q) && q >= 0 && q <= 1 }
+
+func encodeExample(ex Example) ([]byte, error) {
+	payload, err := json.Marshal(ex)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	return payload, nil
+}
+
+// chunks cuts items so that each piece fits one transaction.
+func chunks(items []item) iter.Seq[[]item] {
+	return func(yield func([]item) bool) {
+		size, start := 0, 0
+		for i, it := range items {
+			n := len(it.payload) + exampleOverhead
+			if size+n > maxBatch && i > start {
+				if !yield(items[start:i]) {
+					return
+				}
+				size, start = 0, i
+			}
+			size += n
+		}
+		if start < len(items) {
+			yield(items[start:])
+		}
+	}
+}
+
+// addNew adds those items that b does not have yet, and counts them.
+func addNew(b *batch, items []item) (added int, err error) {
+	for _, it := range items {
+		known, err := b.has(it.digest)
+		if err != nil {
+			return 0, err
+		}
+		if known {
+			continue
+		}
+		if err := b.add(it.digest, it.payload); err != nil {
+			return 0, err
+		}
+		added++
+	}
+	return added, nil
+}

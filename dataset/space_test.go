@@ -1,0 +1,77 @@
+package dataset
+
+import (
+	"errors"
+	"math"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+func TestStore_refusesWithoutSpace(t *testing.T) {
+	var free atomic.Uint64
+	free.Store(math.MaxUint64)
+	opts := Options{free: func(string) (uint64, error) { return free.Load(), nil }}
+	dir := t.TempDir()
+	s, err := Open(dir, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Put(t.Context(), testExample(1)); err != nil {
+		t.Fatal(err)
+	}
+	id := Identify(testExample(1)).ID
+
+	free.Store(5 << 20)
+	_, putErr := s.Put(t.Context(), testExample(2))
+	_, rateErr := s.Rate(t.Context(), id, 5)
+	for call, err := range map[string]error{"Put": putErr, "Rate": rateErr} {
+		if !errors.Is(err, ErrNoSpace) || !strings.Contains(err.Error(), "5 MiB free") {
+			t.Errorf("%s: %v, want ErrNoSpace with what is free", call, err)
+		}
+	}
+	if ex, err := s.Get(t.Context(), id); err != nil || ex.UserFeedback != 0 {
+		t.Errorf("Get on a full disk: %d stars, %v", ex.UserFeedback, err)
+	}
+
+	free.Store(math.MaxUint64)
+	if n, err := s.Put(t.Context(), testExample(2)); n != 1 || err != nil {
+		t.Errorf("Put with room again = %d, %v", n, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	free.Store(1 << 20)
+	if _, err := Open(dir, opts); !errors.Is(err, ErrNoSpace) {
+		t.Errorf("Open: %v, want ErrNoSpace", err)
+	}
+	free.Store(math.MaxUint64)
+	if s, err = Open(dir, opts); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if st, err := s.Stats(t.Context()); st.Total != 2 || err != nil {
+		t.Errorf("%d examples, %v; want 2", st.Total, err)
+	}
+}
+
+func TestDiskUse(t *testing.T) {
+	const mib = 1 << 20
+	tests := []struct {
+		use             diskUse
+		toWork, toClose uint64
+	}{
+		{diskUse{}, 8 * mib, 1 * mib},
+		{diskUse{logs: 10 * mib}, 28 * mib, 11 * mib},                 // flushed, then compacted
+		{diskUse{tables: 10 * mib}, 18 * mib, 1 * mib},                // compacted
+		{diskUse{logs: 1 * mib, tables: 1 << 40}, 265 * mib, 2 * mib}, // not all at once
+	}
+	for _, test := range tests {
+		if got := test.use.toWork(); got != test.toWork {
+			t.Errorf("%+v: %d MiB to work, want %d", test.use, got/mib, test.toWork/mib)
+		}
+		if got := test.use.toClose(); got != test.toClose {
+			t.Errorf("%+v: %d MiB to close, want %d", test.use, got/mib, test.toClose/mib)
+		}
+	}
+}

@@ -1,0 +1,163 @@
+package dataset
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// tampered makes a store of five examples, the second of them rated, and lets
+// tamper change it behind the store's back, leaving no seal.
+func tampered(t *testing.T, tamper func(txn *badger.Txn, unrated []byte) error) string {
+	t.Helper()
+	dir := t.TempDir()
+	s, err := Open(dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 5 {
+		if _, err := s.Put(t.Context(), testExample(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var unrated []byte
+	err = s.db.View(func(txn *badger.Txn) (err error) {
+		unrated, err = readRaw(txn, exampleKey(2))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Rate(t.Context(), Identify(testExample(1)).ID, 5); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.db.Update(func(txn *badger.Txn) error { return tamper(txn, unrated) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir, sealFile)); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// move puts the record of one key under another.
+func move(txn *badger.Txn, from, to []byte) error {
+	raw, err := readRaw(txn, from)
+	if err != nil {
+		return err
+	}
+	return txn.Set(to, raw)
+}
+
+func testIndexKey(n int) []byte { return indexKey(identity(testExample(n))) }
+
+func TestOpen_verifiesAnUnsealedStore(t *testing.T) {
+	tests := map[string]struct {
+		tamper func(txn *badger.Txn, unrated []byte) error
+		want   string
+	}{
+		"nothing": {func(*badger.Txn, []byte) error { return nil }, ""},
+		"an example in the middle is lost": {
+			func(txn *badger.Txn, _ []byte) error { return txn.Delete(exampleKey(3)) }, "example 3: "},
+		"the first examples are lost": {
+			func(txn *badger.Txn, _ []byte) error {
+				return errors.Join(txn.Delete(exampleKey(1)), txn.Delete(exampleKey(2)))
+			}, "examples 1 to 2: "},
+		"the last example is lost": {
+			func(txn *badger.Txn, _ []byte) error { return txn.Delete(exampleKey(5)) }, "example 5: "},
+		"an example is empty": {
+			func(txn *badger.Txn, _ []byte) error { return txn.Set(exampleKey(4), nil) }, "record of example 4: "},
+		"an example stands in another's place": {
+			func(txn *badger.Txn, _ []byte) error { return move(txn, exampleKey(3), exampleKey(4)) }, "record of example 4: "},
+		"an example stands where none should": {
+			func(txn *badger.Txn, _ []byte) error { return move(txn, exampleKey(3), exampleKey(6)) }, "example 6: "},
+		"a key is none of ours": {
+			func(txn *badger.Txn, _ []byte) error { return txn.Set([]byte("extra"), nil) }, `key "extra": `},
+		"a rating is lost": {
+			func(txn *badger.Txn, unrated []byte) error { return txn.Set(exampleKey(2), unrated) }, "older version"},
+		"an index entry is lost": {
+			func(txn *badger.Txn, _ []byte) error { return txn.Delete(testIndexKey(0)) }, "4 entries for 5 examples"},
+		"an index entry is another's": {
+			func(txn *badger.Txn, _ []byte) error { return move(txn, testIndexKey(0), testIndexKey(1)) }, "index entry sha256:"},
+		"the state is lost": {
+			func(txn *badger.Txn, _ []byte) error { return txn.Delete(stateKey) }, "0 of 5 examples and 0 of 6 changes"},
+		"the state is another's": {
+			func(txn *badger.Txn, _ []byte) error { return move(txn, exampleKey(1), stateKey) }, "the store's state"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			dir := tampered(t, test.tamper)
+			s, err := Open(dir, Options{})
+			if test.want == "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.Close()
+				return
+			}
+			if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("Open: %v, want ErrDamaged and %q", err, test.want)
+			}
+			if s, err = Open(dir, Options{Salvage: true}); err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			report, err := s.Verify(t.Context())
+			if err != nil || report.Examples != 5 || !strings.Contains(report.Err().Error(), test.want) {
+				t.Errorf("Verify: %+v, %v; want %q", report, err, test.want)
+			}
+		})
+	}
+}
+
+// What only Verify looks at: records that are sound but do not fit each other.
+func TestStore_Verify_isThorough(t *testing.T) {
+	rewrite := func(txn *badger.Txn, key []byte, edit func([]byte) []byte) error {
+		raw, err := readRaw(txn, key)
+		if err != nil {
+			return err
+		}
+		change, payload, err := decodeRecord(key, raw)
+		if err != nil {
+			return err
+		}
+		return txn.Set(key, encodeRecord(key, change, edit(payload)))
+	}
+	tests := map[string]struct {
+		tamper func(txn *badger.Txn) error
+		want   string
+	}{
+		"content": {func(txn *badger.Txn) error {
+			return rewrite(txn, exampleKey(3), func(p []byte) []byte {
+				return []byte(strings.Replace(string(p), "answer", "untrue", 1))
+			})
+		}, "example 3: "},
+		"not JSON": {func(txn *badger.Txn) error {
+			return rewrite(txn, exampleKey(3), func(p []byte) []byte { return p[1:] })
+		}, "example 3: "},
+		"index": {func(txn *badger.Txn) error {
+			return rewrite(txn, testIndexKey(2), func([]byte) []byte { return exampleKey(1)[1:] })
+		}, "example 3: the store is damaged: the index leads to example 1"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			dir := tampered(t, func(txn *badger.Txn, _ []byte) error { return test.tamper(txn) })
+			s, err := Open(dir, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			report, err := s.Verify(t.Context())
+			if err != nil || report.Intact != 4 || !errors.Is(report.Err(), ErrDamaged) || !strings.Contains(report.Err().Error(), test.want) {
+				t.Errorf("Verify: %+v, %v; want %q", report, err, test.want)
+			}
+		})
+	}
+}

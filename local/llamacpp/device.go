@@ -1,0 +1,233 @@
+package llamacpp
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ebitengine/purego"
+	"github.com/hybridgroup/yzma/pkg/llama"
+)
+
+// What a device answers when it did not decode.
+var (
+	errNoRoom  = errors.New("no free cell in the KV cache")
+	errAborted = errors.New("decoding was stopped")
+)
+
+// device is what the scheduler needs of a llama.cpp context. It is used by one
+// goroutine. A sequence is a row of tokens at positions 0, 1, 2...; sequences
+// may share the memory of a common beginning.
+type device interface {
+	// decode adds rows to their sequences. It polls quit and may give up with
+	// errAborted when quit says so; with any error no row was added.
+	decode(rows []row, quit func() bool) error
+	// logits returns the scores after rows[i] of the last decode, one per token
+	// of the vocabulary, valid until the next decode.
+	logits(i int) []float32
+	// share gives dst the positions from (inclusive) to to (exclusive) of src.
+	share(src, dst, from, to int)
+	// truncate drops the positions of seq from n on.
+	truncate(seq, n int)
+}
+
+// row is one token to decode.
+type row struct {
+	seq   int
+	pos   int
+	token int32
+	want  bool // its logits are needed
+}
+
+// llamaDevice is a llama.cpp context.
+//
+// With sliding-window attention llama.cpp takes a cell away from a sequence
+// that has moved past it, although another request may want to go on from
+// there. It spares cells that two sequences hold: so every sequence has a
+// guard, a second one with the same tokens.
+type llamaDevice struct {
+	ctx     llama.Context
+	mem     llama.Memory
+	batch   llama.Batch
+	vocab   int // tokens in the vocabulary
+	guard   int // distance from a sequence to its guard; 0 if none is needed
+	abort   *abortFlag
+	compute *sync.Mutex
+	rows    int // capacity of batch
+	crew    crew
+	threads int // those of the last decode
+}
+
+func (d *llamaDevice) decode(rows []row, quit func() bool) error {
+	if len(rows) > d.rows {
+		return fmt.Errorf("decode: %d tokens, room for %d", len(rows), d.rows)
+	}
+	_ = d.batch.Clear()
+	for _, r := range rows {
+		if err := d.batch.Add(llama.Token(r.token), llama.Pos(r.pos), d.ids(r.seq), r.want); err != nil {
+			return fmt.Errorf("decode: %w", err)
+		}
+	}
+	d.compute.Lock()
+	if n := d.crew.size(runtime.NumCPU(), othersRunning()); n != d.threads {
+		d.threads = n
+		llama.SetNThreads(d.ctx, int32(n), int32(n))
+	}
+	d.abort.quit.Store(&quit)
+	t0 := time.Now()
+	code, err := llama.Decode(d.ctx, d.batch)
+	w := 0
+	for _, r := range rows { if r.want { w++ } }
+	fmt.Printf("DEC %d %d %d %d %v\n", len(rows), w, d.threads, code, time.Since(t0))
+	d.abort.quit.Store(nil)
+	d.compute.Unlock()
+	if err == nil && code == 0 {
+		return nil
+	}
+	d.undo(rows)
+	switch {
+	case err != nil:
+		return fmt.Errorf("decode: %w", err)
+	case code == 1:
+		return errNoRoom
+	case code == 2:
+		return errAborted
+	}
+	return fmt.Errorf("decode: engine error %d: %s", code, engineLog.cause())
+}
+
+// undo drops what a decode that stopped half-way may have left.
+func (d *llamaDevice) undo(rows []row) {
+	first := make(map[int]int)
+	for _, r := range rows {
+		if p, ok := first[r.seq]; !ok || r.pos < p {
+			first[r.seq] = r.pos
+		}
+	}
+	for seq, pos := range first {
+		d.truncate(seq, pos)
+	}
+}
+
+func (d *llamaDevice) logits(i int) []float32 {
+	l, err := llama.GetLogitsIth(d.ctx, int32(i), d.vocab)
+	if err != nil {
+		return nil
+	}
+	return l
+}
+
+func (d *llamaDevice) share(src, dst, from, to int) {
+	if from >= to {
+		return
+	}
+	for _, id := range d.ids(dst) {
+		_ = llama.MemorySeqCp(d.mem, llama.SeqId(src), id, llama.Pos(from), llama.Pos(to))
+	}
+}
+
+func (d *llamaDevice) truncate(seq, n int) {
+	for _, id := range d.ids(seq) {
+		_, _ = llama.MemorySeqRm(d.mem, id, llama.Pos(n), -1)
+	}
+}
+
+// ids returns the sequence and its guard.
+func (d *llamaDevice) ids(seq int) []llama.SeqId {
+	if d.guard == 0 {
+		return []llama.SeqId{llama.SeqId(seq)}
+	}
+	return []llama.SeqId{llama.SeqId(seq), llama.SeqId(seq + d.guard)}
+}
+
+func (d *llamaDevice) close() {
+	_ = llama.BatchFree(d.batch)
+	_ = llama.Free(d.ctx)
+	d.abort.release()
+}
+
+// abortFlag lets Go stop a decode that is under way. The library polls it
+// between the operations of its graph.
+type abortFlag struct {
+	id   uintptr
+	quit atomic.Pointer[func() bool]
+}
+
+// aborts finds the flag that a poll is about. C may hold no Go pointer, so it
+// holds a number.
+var aborts struct {
+	sync.RWMutex
+	flags []*abortFlag
+}
+
+func newAbortFlag() *abortFlag {
+	aborts.Lock()
+	defer aborts.Unlock()
+	i := slices.Index(aborts.flags, nil)
+	if i < 0 {
+		i = len(aborts.flags)
+		aborts.flags = append(aborts.flags, nil)
+	}
+	f := &abortFlag{id: uintptr(i)}
+	aborts.flags[i] = f
+	return f
+}
+
+func (f *abortFlag) release() {
+	aborts.Lock()
+	defer aborts.Unlock()
+	aborts.flags[f.id] = nil
+}
+
+// abortCallback is the C function behind every abortFlag.
+var abortCallback = sync.OnceValue(func() uintptr {
+	return purego.NewCallback(func(id uintptr) uintptr {
+		aborts.RLock()
+		f := aborts.flags[id]
+		aborts.RUnlock()
+		if f == nil {
+			return 0
+		}
+		if quit := f.quit.Load(); quit != nil && (*quit)() {
+			return 1
+		}
+		return 0
+	})
+})
+
+// newDevice makes a context of m with that many cells of KV cache.
+func (e *Engine) newDevice(m *Model, lim limits, cells, threads int) (*llamaDevice, error) {
+	d := &llamaDevice{vocab: m.vocab.size, abort: newAbortFlag(), compute: &e.compute, rows: lim.rows}
+	seqs := lim.seqs + lim.cached
+	if llama.ModelNSWA(m.handle) > 0 {
+		d.guard = seqs
+	}
+	if threads == 0 {
+		threads = physicalCores()
+	}
+	d.crew, d.threads = crew{most: threads}, threads
+	p := llama.ContextDefaultParams()
+	p.NCtx = uint32(cells)
+	p.NBatch, p.NUbatch = uint32(lim.rows), uint32(lim.rows)
+	p.NSeqMax = uint32(seqs + d.guard)
+	p.NOutputsMax = max(uint32(lim.outputs), p.NSeqMax) // the engine aborts on fewer; memory is taken for those in use alone
+	p.NThreads, p.NThreadsBatch = int32(threads), int32(threads)
+	p.KVUnified, p.SwaFull, p.NoPerf = 1, 1, 1
+	p.AbortCallback, p.AbortCallbackData = abortCallback(), d.abort.id
+	var err error
+	if d.ctx, err = llama.InitFromModel(m.handle, p); err != nil {
+		d.abort.release()
+		return nil, refused("the engine cannot make a context")
+	}
+	if d.mem, err = llama.GetMemory(d.ctx); err != nil {
+		_ = llama.Free(d.ctx)
+		d.abort.release()
+		return nil, err
+	}
+	d.batch = llama.BatchInit(int32(lim.rows), 0, 2)
+	return d, nil
+}

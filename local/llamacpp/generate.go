@@ -1,0 +1,258 @@
+package llamacpp
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"math/rand/v2"
+	"time"
+
+	"retort/llm"
+)
+
+// sample is one answer that is being drawn.
+type sample struct {
+	index int
+	rng   *rand.Rand
+	text  textStream
+	out   int // tokens drawn, without the end mark
+	first time.Duration
+
+	path  []int32 // scoring: the tokens that are to follow the prompt
+	score float64 // scoring: their log-probability so far
+}
+
+// generation draws the answers to a request.
+type generation struct {
+	sampler  *sampler
+	limit    int // most tokens of one answer
+	logprobs int // alternatives to report per token; 0 for no log-probabilities
+	begun    time.Time
+	vocab    *vocab
+	job      *job
+}
+
+func (g *generation) every() bool { return false }
+
+func (g *generation) choose(b *branch, _ int, logits []float32) ([]fork, error) {
+	if err := g.sampler.read(logits); err != nil {
+		return nil, err
+	}
+	var report *reporter
+	if g.logprobs > 0 {
+		report = newReporter(logits, g.logprobs, g.vocab)
+	}
+	var forks []fork
+	for _, s := range b.samples {
+		token := g.sampler.draw(s.rng)
+		if g.accept(s, token, report) {
+			forks = join(forks, token, s)
+		}
+	}
+	return forks, nil
+}
+
+// join adds s to the fork that goes on with token.
+func join(forks []fork, token int32, s *sample) []fork {
+	for i := range forks {
+		if forks[i].tokens[0] == token {
+			forks[i].samples = append(forks[i].samples, s)
+			return forks
+		}
+	}
+	return append(forks, fork{tokens: []int32{token}, samples: []*sample{s}})
+}
+
+// accept takes the next token of s; false if the answer has ended.
+func (g *generation) accept(s *sample, token int32, report *reporter) bool {
+	if s.first == 0 {
+		s.first = time.Since(g.begun)
+	}
+	if g.vocab.endsAnswer(token) {
+		g.finish(s, s.text.rest(), llm.FinishStop)
+		return false
+	}
+	s.out++
+	ev, stopped := s.text.add(g.vocab.piece(token), report.of(token))
+	if stopped {
+		g.finish(s, ev, llm.FinishStop)
+		return false
+	}
+	g.show(s, ev)
+	if s.out >= g.limit {
+		g.finish(s, s.text.rest(), llm.FinishLength)
+		return false
+	}
+	return true
+}
+
+func (g *generation) show(s *sample, ev llm.Text) {
+	if ev.Delta != "" || len(ev.Logprobs) > 0 {
+		g.job.box.put(message{sample: s.index, event: ev})
+	}
+}
+
+func (g *generation) finish(s *sample, last llm.Text, reason llm.FinishReason) {
+	g.show(s, last)
+	cached := g.job.cached
+	if s.index > 0 { // the prompt was computed for the first sample
+		cached = len(g.job.prompt)
+	}
+	g.job.box.put(message{sample: s.index, event: llm.Done{
+		FinishReason: reason,
+		Usage:        llm.Usage{InputTokens: len(g.job.prompt), CachedTokens: cached, OutputTokens: s.out},
+		Timing:       llm.Timing{FirstToken: s.first, Total: time.Since(g.begun)},
+	}})
+}
+
+// reporter makes the log-probabilities of one position. A nil reporter makes
+// none.
+type reporter struct {
+	logits []float32
+	norm   float64
+	top    []llm.TokenLogprob
+	vocab  *vocab
+}
+
+func newReporter(logits []float32, n int, v *vocab) *reporter {
+	r := &reporter{logits: logits, norm: logNorm(logits), vocab: v}
+	for _, c := range likeliest(nil, logits, n) {
+		r.top = append(r.top, llm.TokenLogprob{Token: v.piece(c.token), Logprob: float64(c.logit) - r.norm})
+	}
+	return r
+}
+
+func (r *reporter) of(token int32) *llm.TokenLogprob {
+	if r == nil {
+		return nil
+	}
+	return &llm.TokenLogprob{Token: r.vocab.piece(token), Logprob: float64(r.logits[token]) - r.norm, Top: r.top}
+}
+
+// Generate implements llm.Model.
+func (m *Model) Generate(ctx context.Context, req llm.Request) iter.Seq2[llm.Event, error] {
+	return func(yield func(llm.Event, error) bool) {
+		j, err := m.ask(ctx, req, 1)
+		if err != nil {
+			yield(nil, m.wrap("generate", err))
+			return
+		}
+		defer j.left.Store(true)
+		for {
+			got, err := j.box.take(ctx)
+			if err != nil {
+				yield(nil, m.wrap("generate", err))
+				return
+			}
+			for _, msg := range got {
+				if msg.err != nil {
+					yield(nil, m.wrap("generate", msg.err))
+					return
+				}
+				_, done := msg.event.(llm.Done)
+				if !yield(msg.event, nil) || done {
+					return
+				}
+			}
+		}
+	}
+}
+
+// GenerateN implements llm.BatchModel.
+func (m *Model) GenerateN(ctx context.Context, req llm.Request, n int) iter.Seq2[llm.Response, error] {
+	return func(yield func(llm.Response, error) bool) {
+		j, err := m.ask(ctx, req, n)
+		if err != nil {
+			yield(llm.Response{}, m.wrap("generate", err))
+			return
+		}
+		defer j.left.Store(true)
+		answers := make([]llm.Response, n)
+		for left := n; left > 0; {
+			got, err := j.box.take(ctx)
+			if err != nil {
+				yield(llm.Response{}, m.wrap("generate", err))
+				return
+			}
+			for _, msg := range got {
+				if msg.err != nil {
+					yield(llm.Response{}, m.wrap("generate", msg.err))
+					return
+				}
+				r := &answers[msg.sample]
+				if !gather(r, msg) {
+					continue
+				}
+				left--
+				if !yield(*r, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// gather adds a message to the answer it belongs to; true if it is whole now.
+func gather(r *llm.Response, msg message) bool {
+	switch ev := msg.event.(type) {
+	case llm.Text:
+		r.Text += ev.Delta
+		r.Logprobs = append(r.Logprobs, ev.Logprobs...)
+	case llm.Done:
+		r.Index, r.FinishReason, r.Usage, r.Timing = msg.sample, ev.FinishReason, ev.Usage, ev.Timing
+		return true
+	}
+	return false
+}
+
+// ask checks req and hands it to the scheduler.
+func (m *Model) ask(ctx context.Context, req llm.Request, n int) (*job, error) {
+	begun := time.Now()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := req.Validate(); err != nil {
+		return nil, err
+	}
+	if n < 1 {
+		return nil, fmt.Errorf("%w: %d samples, want 1 or more", llm.ErrBadRequest, n)
+	}
+	prompt, err := m.promptTokens(req.Messages)
+	if err != nil {
+		return nil, err
+	}
+	limit := m.contextSize - len(prompt)
+	if limit < 1 {
+		return nil, overflow(len(prompt), m.contextSize)
+	}
+	if most := req.Sampling.MaxOutputTokens; most > 0 {
+		limit = min(limit, most)
+	}
+	j := &job{ctx: ctx, prompt: prompt, box: newMailbox()}
+	j.chooser = &generation{sampler: newSampler(req.Sampling), limit: limit, logprobs: req.Logprobs,
+		begun: begun, vocab: m.vocab, job: j}
+	for i := range n {
+		j.samples = append(j.samples, m.newSample(req.Sampling, i))
+	}
+	return j, m.sched.submit(j)
+}
+
+func (m *Model) newSample(p llm.Sampling, i int) *sample {
+	seed := rand.Int64()
+	if p.Seed != nil {
+		seed = *p.Seed + int64(i)
+	}
+	s := &sample{index: i, rng: rand.New(rand.NewPCG(uint64(seed), 0))}
+	s.text.lead = m.template.lead
+	s.text.stop.stops = append(append([]string(nil), p.Stop...), m.template.stops...)
+	return s
+}
+
+func overflow(prompt, context int) error {
+	return fmt.Errorf("%w: the prompt is %d tokens, the context holds %d", llm.ErrContextOverflow, prompt, context)
+}
+
+// wrap names the operation and the model in err.
+func (m *Model) wrap(operation string, err error) error {
+	return fmt.Errorf("%s %q: %w", operation, m.id, err)
+}

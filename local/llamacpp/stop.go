@@ -1,0 +1,54 @@
+package llamacpp
+
+import "strings"
+
+// stopGate lets text through until a stop text appears. It holds back what may
+// be the beginning of one.
+type stopGate struct {
+	stops []string
+	held  string
+}
+
+// add returns the text that may be shown now, and whether a stop text was
+// found: then the answer has ended, and the stop text and all after it is gone.
+// Of several stop texts the one that begins first counts.
+func (g *stopGate) add(text string) (show string, stopped bool) {
+	g.held += text
+	first := -1
+	for _, stop := range g.stops {
+		if i := strings.Index(g.held, stop); i >= 0 && (first < 0 || i < first) {
+			first = i
+		}
+	}
+	if first >= 0 && !g.earlier(first) {
+		show, g.held = g.held[:first], ""
+		return show, true
+	}
+	cut := len(g.held) - g.partial()
+	show, g.held = g.held[:cut], g.held[cut:]
+	return show, false
+}
+
+// rest returns what was held back, once no more text comes.
+func (g *stopGate) rest() string {
+	s := g.held
+	g.held = ""
+	return s
+}
+
+// earlier reports whether a longer stop text may yet turn out to begin before
+// position first.
+func (g *stopGate) earlier(first int) bool { return len(g.held)-g.partial() < first }
+
+// partial returns the length of the longest end of held that begins a stop text.
+func (g *stopGate) partial() int {
+	longest := 0
+	for _, stop := range g.stops {
+		for n := min(len(stop)-1, len(g.held)); n > longest; n-- {
+			if strings.HasSuffix(g.held, stop[:n]) {
+				longest = n
+			}
+		}
+	}
+	return longest
+}

@@ -1,0 +1,114 @@
+package llamacpp
+
+import (
+	"crypto/sha256"
+	"embed"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ardanlabs/jinja"
+
+	"retort/llm"
+)
+
+//go:embed templates/*.jinja
+var builtinTemplates embed.FS
+
+// plainTemplate is the name of the template for models that have none.
+const plainTemplate = "plain"
+
+// chatTemplate renders a conversation as the text that a model reads.
+type chatTemplate struct {
+	source   string // Jinja
+	lead     string // what an answer begins with that is no part of it
+	stops    []string
+	bos, eos string
+	compiled *jinja.Template
+}
+
+// newTemplate finds the template to use: a built-in one by its name or its
+// source, or any other source. With none, it is the plain one.
+func newTemplate(nameOrSource, bos, eos string) (*chatTemplate, error) {
+	if nameOrSource == "" {
+		nameOrSource = plainTemplate
+	}
+	t := &chatTemplate{source: nameOrSource, bos: bos, eos: eos}
+	if b, err := builtinTemplates.ReadFile("templates/" + nameOrSource + ".jinja"); err == nil {
+		t.source = string(b)
+	}
+	if plain, _ := builtinTemplates.ReadFile("templates/" + plainTemplate + ".jinja"); t.source == string(plain) {
+		t.lead, t.stops = " ", []string{"\n\nUser:", "\nUser:"}
+	}
+	if !strings.Contains(t.source, "{") {
+		return nil, fmt.Errorf("chat template %q: no such built-in, and no Jinja either", oneLine(t.source))
+	}
+	source, err := normalizeJinja(t.source)
+	if err != nil {
+		return nil, fmt.Errorf("chat template: %w", err)
+	}
+	if t.compiled, err = jinja.Compile(source); err != nil {
+		return nil, fmt.Errorf("chat template: %s", oneLine(err.Error()))
+	}
+	return t, nil
+}
+
+// digest identifies the source.
+func (t *chatTemplate) digest() string {
+	return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(t.source)))
+}
+
+// prompt renders messages up to the point where the answer begins.
+func (t *chatTemplate) prompt(messages []llm.Message) (string, error) {
+	return t.render(messages, true)
+}
+
+// Bounds of one rendering.
+const (
+	renderTime   = 2 * time.Second
+	renderOutput = 16 << 20 // bytes
+)
+
+func (t *chatTemplate) render(messages []llm.Message, addPrompt bool) (string, error) {
+	list := make([]any, len(messages))
+	for i, m := range messages {
+		list[i] = map[string]any{"role": string(m.Role), "content": m.Content}
+	}
+	data := map[string]any{
+		"messages":              list,
+		"add_generation_prompt": addPrompt,
+		"bos_token":             t.bos,
+		"eos_token":             t.eos,
+		"tools":                 nil,
+		"documents":             nil,
+	}
+	type result struct {
+		text string
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		defer func() {
+			if p := recover(); p != nil {
+				done <- result{err: fmt.Errorf("panic: %v", p)}
+			}
+		}()
+		text, err := t.compiled.Render(data)
+		done <- result{text, err}
+	}()
+	timer := time.NewTimer(renderTime)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return "", errors.New("chat template: it takes too long")
+	case r := <-done:
+		switch {
+		case r.err != nil:
+			return "", fmt.Errorf("%w: chat template: %s", llm.ErrBadRequest, oneLine(r.err.Error()))
+		case len(r.text) > renderOutput:
+			return "", fmt.Errorf("chat template: it makes %d bytes, want at most %d", len(r.text), renderOutput)
+		}
+		return r.text, nil
+	}
+}

@@ -1,0 +1,75 @@
+package llamacpp
+
+import (
+	"strings"
+
+	"retort/llm"
+)
+
+// textStream turns the tokens of one answer into text events.
+type textStream struct {
+	utf8 utf8Gate
+	stop stopGate
+	lead string // taken off the start of the answer if it is there
+
+	fed, shown int // bytes of text that came in, and that were let out
+	logprobs   []placedLogprob
+}
+
+// placedLogprob is a log-probability that is shown with the text of its token.
+type placedLogprob struct {
+	llm.TokenLogprob
+	start, end int // in the bytes that were fed
+}
+
+// add takes the bytes of a token and its log-probability (nil where none is
+// asked for), and returns what may be shown and whether a stop text ended the
+// answer.
+func (t *textStream) add(piece string, lp *llm.TokenLogprob) (llm.Text, bool) {
+	start := t.fed
+	t.fed += len(piece)
+	if lp != nil {
+		t.logprobs = append(t.logprobs, placedLogprob{*lp, start, t.fed})
+	}
+	text := t.utf8.add(piece)
+	if t.lead != "" && text != "" { // the first text of the answer
+		text = t.trimLead(text)
+	}
+	show, stopped := t.stop.add(text)
+	return t.show(show, stopped), stopped
+}
+
+// rest returns what is left when the answer ends without a stop text.
+func (t *textStream) rest() llm.Text {
+	show, stopped := t.stop.add(t.utf8.rest())
+	if !stopped {
+		show += t.stop.rest()
+	}
+	return t.show(show, true)
+}
+
+func (t *textStream) trimLead(text string) string {
+	after, found := strings.CutPrefix(text, t.lead)
+	if found {
+		t.shown += len(t.lead)
+	}
+	t.lead = ""
+	return after
+}
+
+// show pairs text with the log-probabilities of its tokens: of those that are
+// whole, or at the end of the answer of those that have begun.
+func (t *textStream) show(text string, end bool) llm.Text {
+	t.shown += len(text)
+	ev := llm.Text{Delta: text}
+	n := 0
+	for _, lp := range t.logprobs {
+		if lp.end > t.shown && (!end || lp.start >= t.shown) {
+			break
+		}
+		ev.Logprobs = append(ev.Logprobs, lp.TokenLogprob)
+		n++
+	}
+	t.logprobs = t.logprobs[n:]
+	return ev
+}

@@ -1,0 +1,111 @@
+package llamacpp
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"retort/llm"
+)
+
+// promptTokens renders messages up to the point where the answer begins.
+func (m *Model) promptTokens(messages []llm.Message) ([]int32, error) {
+	text, err := m.template.prompt(messages)
+	if err != nil {
+		return nil, err
+	}
+	ids, err := m.tokens(text)
+	if err != nil {
+		return nil, err
+	}
+	ids = m.vocab.start(ids)
+	if len(ids) == 0 {
+		return nil, fmt.Errorf("%w: the prompt is empty", llm.ErrBadRequest)
+	}
+	return ids, nil
+}
+
+// tokens guards the vocabulary against Close.
+func (m *Model) tokens(text string) ([]int32, error) {
+	m.life.RLock()
+	defer m.life.RUnlock()
+	if m.closed {
+		return nil, ErrClosed
+	}
+	return m.vocab.tokens(text)
+}
+
+// Tokenize implements llm.Tokenizer. Prompt and Completion together are the ids
+// of the whole rendered conversation up to the end mark of the answer. Where a
+// token would reach across the border between the two, Prompt stays what
+// Generate decodes, and Completion is tokenized from there.
+func (m *Model) Tokenize(messages []llm.Message, completion string) (llm.Tokens, error) {
+	if err := (llm.Request{Messages: messages}).Validate(); err != nil {
+		return llm.Tokens{}, m.wrap("tokenize", err)
+	}
+	prompt, err := m.promptTokens(messages)
+	if err != nil {
+		return llm.Tokens{}, m.wrap("tokenize", err)
+	}
+	text, err := m.template.closed(messages, completion)
+	if err != nil {
+		return llm.Tokens{}, m.wrap("tokenize", err)
+	}
+	ids, err := m.after(prompt, messages, text)
+	if err != nil {
+		return llm.Tokens{}, m.wrap("tokenize", err)
+	}
+	return llm.Tokens{Prompt: prompt, Completion: m.endOnce(ids)}, nil
+}
+
+// after returns the ids of text as it follows the prompt of messages.
+func (m *Model) after(prompt []int32, messages []llm.Message, text string) ([]int32, error) {
+	head, err := m.template.prompt(messages)
+	if err != nil {
+		return nil, err
+	}
+	whole, err := m.tokens(head + text)
+	if err != nil {
+		return nil, err
+	}
+	whole = m.vocab.start(whole)
+	if len(whole) >= len(prompt) && slices.Equal(whole[:len(prompt)], prompt) {
+		return whole[len(prompt):], nil
+	}
+	return m.tokens(text)
+}
+
+// endOnce cuts ids after the first token that ends an answer, and adds one if
+// there is none: the model learns from it to stop.
+func (m *Model) endOnce(ids []int32) []int32 {
+	if i := slices.IndexFunc(ids, m.vocab.endsAnswer); i >= 0 {
+		return ids[:i+1]
+	}
+	end := m.vocab.eos
+	if end == noToken {
+		end = m.vocab.eot
+	}
+	if end == noToken {
+		return ids
+	}
+	return append(slices.Clip(ids), end)
+}
+
+// closed returns the text of an answer as it follows the prompt of messages,
+// with what the template puts behind it.
+func (t *chatTemplate) closed(messages []llm.Message, answer string) (string, error) {
+	head, err := t.prompt(messages)
+	if err != nil {
+		return "", err
+	}
+	whole, err := t.render(append(slices.Clip(messages), llm.Assistant(answer)), false)
+	if err != nil {
+		return "", err
+	}
+	if text, ok := strings.CutPrefix(whole, head); ok {
+		return text, nil
+	}
+	// The template writes an answer that is past differently from one that is
+	// to come: what the model will see is the latter.
+	return t.lead + answer, nil
+}
