@@ -3,6 +3,8 @@ package dataset
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"runtime"
 	"sync"
 	"testing"
@@ -113,13 +115,22 @@ func TestCommitter_stopsAfterAFailedSync(t *testing.T) {
 	if _, err := s.Put(t.Context(), testExample(1)); err != nil {
 		t.Fatal(err)
 	}
-	s.mark.close() // its next write fails
-	for n := 2; n < 4; n++ {
-		if _, err := s.Put(t.Context(), testExample(n)); err == nil {
-			t.Errorf("Put of example %d was acknowledged", n)
-		}
+	works := s.mark.f
+	s.mark.f, err = os.Open(filepath.Join(dir, markFile)) // only for reading
+	if err != nil {
+		t.Fatal(err)
 	}
-	s.Close()
+	if _, err := s.Put(t.Context(), testExample(2)); err == nil {
+		t.Error("a Put whose mark was not written was acknowledged")
+	}
+	s.mark.f.Close()
+	s.mark.f = works
+	if _, err := s.Put(t.Context(), testExample(3)); err == nil {
+		t.Error("a Put after that was acknowledged")
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
 	s, err = Open(dir, Options{})
 	if err != nil {
 		t.Fatal(err)

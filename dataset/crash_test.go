@@ -9,6 +9,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -24,6 +26,7 @@ const childVar = "RETORT_DATASET_TEST_CHILD"
 var children = map[string]func(dir string, n int) error{
 	"write": writeUntilKilled,
 	"hold":  holdUntilEOF,
+	"put":   putSome,
 }
 
 func TestMain(m *testing.M) {
@@ -87,6 +90,21 @@ func holdUntilEOF(dir string, _ int) error {
 	}
 	fmt.Println("open")
 	io.Copy(io.Discard, os.Stdin)
+	return s.Close()
+}
+
+// putSome puts n examples, one by one, and prints the number of each.
+func putSome(dir string, n int) error {
+	s, err := dataset.Open(dir, dataset.Options{})
+	if err != nil {
+		return err
+	}
+	for i := range n {
+		if _, err := s.Put(context.Background(), newExample(i)); err != nil {
+			return err
+		}
+		fmt.Println("put", i)
+	}
 	return s.Close()
 }
 
@@ -183,6 +201,40 @@ func TestStore_survivesKill(t *testing.T) {
 		t.Errorf("%d pairs acknowledged in %d cycles: the test proves little", len(acked), cycles)
 	}
 	t.Logf("%d kills, %d pairs acknowledged", cycles, len(acked))
+}
+
+// A killed process leaves its writes to the kernel, so that only a power cut
+// would show a missing sync. Here the system calls are watched instead: before
+// each acknowledgement, Badger's log must be synced, and then the mark.
+func TestStore_Put_syncsBeforeItAnswers(t *testing.T) {
+	strace, err := exec.LookPath("strace")
+	if err != nil {
+		t.Skip("needs strace")
+	}
+	if out, err := exec.Command(strace, "-o", os.DevNull, "true").CombinedOutput(); err != nil {
+		t.Skipf("strace may not be used here: %v\n%s", err, out)
+	}
+	const puts = 20
+	trace := filepath.Join(t.TempDir(), "trace")
+	cmd := child(t, "put", t.TempDir(), puts)
+	cmd.Args = []string{strace, "-f", "-y", "-s", "16", "-e", "trace=msync,fsync,write,pwrite64", "-o", trace, cmd.Path}
+	cmd.Path = strace
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	calls, err := os.ReadFile(trace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(calls), `"put 0\n"`) // the first one also makes files
+	for n := 1; n < puts; n++ {
+		before, rest, ok := strings.Cut(after, fmt.Sprintf(`"put %d\n"`, n))
+		order := regexp.MustCompile(`(?s)msync\(\w+, 33554432, MS_SYNC.*pwrite64\(\d+<[^>]*/mark>.*fsync\(\d+<[^>]*/mark>`)
+		if !ok || !order.MatchString(before) {
+			t.Fatalf("put %d was acknowledged after these calls alone:\n%s", n, before)
+		}
+		after = rest
+	}
 }
 
 func TestStore_isBusyForAnotherProcess(t *testing.T) {

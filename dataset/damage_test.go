@@ -195,6 +195,31 @@ func TestStore_noticesACutLog(t *testing.T) {
 	checkPairs(t, dir, acked)
 }
 
+// Badger would start anew without its manifest, and delete the tables.
+func TestStore_keepsTablesWithoutManifest(t *testing.T) {
+	dir := closedStore(t, 5)
+	manifest := filepath.Join(dir, "badger", "MANIFEST")
+	whole, err := os.ReadFile(manifest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Remove(manifest), os.Remove(filepath.Join(dir, "seal"))); err != nil {
+		t.Fatal(err)
+	}
+	for _, salvage := range []bool{false, true} {
+		_, err := dataset.Open(dir, dataset.Options{Salvage: salvage})
+		if !errors.Is(err, dataset.ErrDamaged) || !strings.Contains(err.Error(), "MANIFEST") {
+			t.Errorf("Open: %v, want ErrDamaged naming the manifest", err)
+		}
+	}
+	if err := os.WriteFile(manifest, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(list(t, open(t, dir), dataset.Filter{})); n != 5 {
+		t.Errorf("%d examples with the manifest back, want 5", n)
+	}
+}
+
 // A table that nothing vouches for: the records themselves must tell.
 func TestStore_noticesDamagedTablesWithoutASeal(t *testing.T) {
 	const n = 200
@@ -207,9 +232,8 @@ func TestStore_noticesDamagedTablesWithoutASeal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Not the last quarter, which is Badger's index of the table: over damage
-	// there it ends the process.
-	for offset := int64(10); offset < info.Size()*3/4; offset += info.Size() / 20 {
+	// Not the footer: over a wrong length there, Badger ends the process.
+	for offset := int64(10); offset < info.Size()-20; offset += info.Size() / 20 {
 		for _, salvage := range []bool{false, true} {
 			copied := t.TempDir()
 			if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {

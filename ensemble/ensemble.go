@@ -82,13 +82,10 @@ func (m Member) answer(ctx context.Context, req llm.Request) (MemberResult, []Ca
 	errs := make([]error, len(asks))
 	for i, a := range asks {
 		wg.Go(func() {
-			for resp, err := range llm.GenerateN(ctx, m.Model, a.req, a.n) {
-				if err != nil {
-					errs[i] = err
-					return
-				}
-				at := resp.Index*len(asks) + i // dealt in turn
-				candidates[at] = newCandidate(result.Model, at, resp, time.Since(start))
+			drawn, err := m.draw(ctx, i, a, len(asks))
+			errs[i] = err
+			for _, c := range drawn {
+				candidates[c.Sample] = c
 			}
 		})
 	}
@@ -105,6 +102,23 @@ func (m Member) answer(ctx context.Context, req llm.Request) (MemberResult, []Ca
 	result.Answer, result.Share, result.Samples = top.Text, share, len(candidates)
 	result.CostUSD = m.Price.Cost(result.Usage)
 	return result, candidates
+}
+
+// draw takes the samples of the i-th ask. Samples are dealt over the asks in
+// turn, so its own are i, i+stride, i+2*stride and so on.
+func (m Member) draw(ctx context.Context, i int, a ask, stride int) ([]Candidate, error) {
+	if len(m.Choices) > 0 {
+		return m.choose(ctx, i, a, i, stride)
+	}
+	start := time.Now()
+	var out []Candidate
+	for resp, err := range llm.GenerateN(ctx, m.Model, a.req, a.n) {
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, newCandidate(m.Model.ID(), resp.Index*stride+i, resp, time.Since(start)))
+	}
+	return out, nil
 }
 
 func newCandidate(model string, sample int, resp llm.Response, latency time.Duration) Candidate {

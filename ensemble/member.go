@@ -14,6 +14,12 @@ type Member struct {
 	// what they were shown. Empty means the question alone.
 	Prefixes [][]llm.Message
 
+	// Choices, if any, are the only answers there are. The member then scores
+	// them all and draws its samples from that distribution, instead of writing
+	// freely; its model must be an llm.Scorer. See Calibrate.
+	Choices []string
+	prior   prior
+
 	// Quality is what the member is held to be worth, from 0 to 10: the weight
 	// of its votes. 0 means 5.
 	Quality float64

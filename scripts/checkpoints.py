@@ -1,6 +1,7 @@
 """The checkpoints of a run: only whole ones of the same job are gone on from."""
 
 import shutil
+import sys
 from pathlib import Path
 
 import manifest
@@ -15,7 +16,7 @@ def newest(folder, job):
         try:
             facts = manifest.verify(path)
         except manifest.Damaged as error:
-            print(f"left out: {error}", flush=True)
+            print(f"left out: {error}", file=sys.stderr)
             shutil.rmtree(path)
             continue
         if facts.get("job") != job:

@@ -10,10 +10,12 @@ import os
 import sys
 from pathlib import Path
 
+from job import RunError
+
 NAME = "manifest.json"
 
 
-class Damaged(Exception):
+class Damaged(RunError):
     """The folder is not what its manifest says."""
 
 

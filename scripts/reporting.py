@@ -1,11 +1,25 @@
-"""What a training run tells while it goes: its steps, and checkpoints that can be trusted."""
+"""What a run tells while it goes: events as JSON lines, and checkpoints that can be trusted."""
 
+import json
 import math
 import os
 import time
 
-import job as jobs
 import manifest
+from job import RunError
+
+
+class Progress:
+    """Writes events as JSON lines to progress.jsonl and to stdout."""
+
+    def __init__(self, job):
+        self.file = open(job.path("progress.jsonl"), "a", encoding="utf-8")
+
+    def emit(self, event, **values):
+        line = json.dumps({"event": event, **values})
+        print(line, flush=True)
+        self.file.write(line + "\n")
+        self.file.flush()
 
 
 def reporter(job, lengths, progress, mark, stop):
@@ -27,7 +41,7 @@ def reporter(job, lengths, progress, mark, stop):
             if "loss" not in logs:
                 return  # the summary at the end
             if not math.isfinite(logs["loss"]):
-                raise jobs.JobError(f"step {state.global_step}: the loss is not a number; lower train.learning_rate")
+                raise RunError(f"step {state.global_step}: the loss is not a number; lower train.learning_rate")
             visited = min(state.global_step * per_step, len(lengths))
             progress.emit(
                 "step",

@@ -10,7 +10,6 @@ import json
 import math
 import os
 import shutil
-import time
 
 import batches
 import checkpoints
@@ -22,20 +21,18 @@ class Interrupted(Exception):
     """The training was told to stop and saved a checkpoint at step args[0]."""
 
 
-def train(job, rows, progress, stop, resume=False):
+def train(job, rows, trainer, progress, stop, resume=False):
     """Train the adapter and return what result.json says of it. stop() is asked after every step.
 
     Raises Interrupted when stop() was true and a checkpoint was saved, manifest.Damaged when resume finds
     checkpoints of another job.
     """
-    visits = [rows[i] for i in batches.order(len(rows), job.train.epochs, job.seed)]
     mark = fingerprint(job, rows)
     start = checkpoints.newest(job.path("checkpoints"), mark) if resume else None
     if start is None:
         shutil.rmtree(job.path("checkpoints"), ignore_errors=True)
-    trainer = build(job, visits)
-    progress.emit("stage", stage="train", time=time.time())
-    trainer.add_callback(reporter(job, [len(ids) for ids, _ in visits], progress, mark, stop))
+    lengths = [len(ids) for ids, _ in visits(job, rows)]
+    trainer.add_callback(reporter(job, lengths, progress, mark, stop))
     trainer.train(resume_from_checkpoint=start and str(start))
     state = trainer.state
     if state.global_step < state.max_steps:
@@ -51,11 +48,13 @@ def train(job, rows, progress, stop, resume=False):
     }
 
 
-def build(job, visits):
-    """The trainer for a job, its model loaded and its LoRA layers in place.
+def visits(job, rows):
+    """The examples as they are seen, all epochs one after the other: to go on from a step is then to skip some."""
+    return [rows[i] for i in batches.order(len(rows), job.train.epochs, job.seed)]
 
-    All epochs are laid out one after the other in visits: to go on from a step is then to skip rows.
-    """
+
+def build(job, rows):
+    """The trainer for a job, its model loaded and its LoRA layers in place."""
     import torch
     from datasets import Dataset
     from peft import LoraConfig
@@ -75,21 +74,22 @@ def build(job, visits):
         lora_dropout=job.lora.dropout,
         target_modules=targets if targets == "all-linear" else targets.split(","),
     )
+    ids, labels = zip(*visits(job, rows))
     return trainer_class(job.fast_loss)(
         model=model,
-        args=arguments(job, len(visits)),
-        train_dataset=Dataset.from_dict({"input_ids": [v[0] for v in visits], "labels": [v[1] for v in visits]}),
+        args=arguments(job, len(ids)),
+        train_dataset=Dataset.from_dict({"input_ids": ids, "labels": labels}),
         data_collator=batches.collator(model.config) if job.fast_loss else None,
         peft_config=lora,
     )
 
 
-def arguments(job, visits):
-    """The job's settings in TRL's words."""
+def arguments(job, visited):
+    """The job's settings in TRL's words, for so many visits of examples."""
     from trl import SFTConfig
 
     t, cuda = job.train, job.profile == "cuda"
-    steps = math.ceil(math.ceil(visits / t.batch_size) / t.gradient_accumulation)
+    steps = math.ceil(math.ceil(visited / t.batch_size) / t.gradient_accumulation)
     return SFTConfig(
         output_dir=str(job.path("checkpoints")),
         num_train_epochs=1,
@@ -103,6 +103,7 @@ def arguments(job, visits):
         save_steps=t.checkpoint_steps,
         save_total_limit=2,
         logging_steps=1,
+        logging_nan_inf_filter=False,
         seed=job.seed,
         bf16=cuda,
         use_cpu=not cuda,

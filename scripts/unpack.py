@@ -12,18 +12,16 @@ import struct
 import sys
 from pathlib import Path
 
+import configuration
 import manifest
+from job import RunError
 
 # Longer arrays of a GGUF hold its vocabulary.
 LONG = 1000
 
 
-class Unsupported(Exception):
-    """The GGUF holds something whose meaning would be lost."""
-
-
 def unpack(gguf_file, folder, digest=""):
-    """Fill folder from gguf_file unless it is whole. Raises Unsupported, or ValueError for a file that is none."""
+    """Fill folder from gguf_file unless it is whole. Raises RunError."""
     folder = Path(folder)
     if folder.exists():
         try:
@@ -33,7 +31,7 @@ def unpack(gguf_file, folder, digest=""):
             shutil.rmtree(folder)
     found = "sha256:" + manifest.sha256(gguf_file)
     if digest not in ("", found):
-        raise ValueError(f"{gguf_file}: digest is {found}, not {digest}")
+        raise RunError(f"{gguf_file}: digest is {found}, not {digest}")
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
@@ -56,12 +54,16 @@ def load(gguf_file):
     from transformers import AutoConfig, AutoModelForCausalLM
     from transformers.integrations.gguf import read_gguf_metadata
 
-    metadata, names = read_gguf_metadata(str(gguf_file))
-    place = {"pretrained_model_name_or_path": os.path.dirname(os.path.abspath(gguf_file)), "gguf_file": os.path.basename(gguf_file)}
+    try:
+        metadata, _ = read_gguf_metadata(str(gguf_file))
+        tensors = {tensor.name: tensor for tensor in quick_reader()(gguf_file).tensors}
+    except (ValueError, IndexError, struct.error) as cause:
+        raise RunError(f"{gguf_file}: not a GGUF that can be read: {cause}") from None
+    place = location(gguf_file)
     original, gguf.GGUFReader = gguf.GGUFReader, quick_reader()
     try:
         config = AutoConfig.from_pretrained(**place)
-        complete(config, metadata, rope_factors(gguf_file) if "rope_freqs.weight" in names else None)
+        configuration.complete(config, metadata, tensors.get("rope_freqs.weight"))
         model = AutoModelForCausalLM.from_pretrained(**place, config=config, dtype=torch.float32)
     finally:
         gguf.GGUFReader = original
@@ -71,6 +73,12 @@ def load(gguf_file):
         model.__dict__.pop(marker, None)
     del model.config.quantization_config
     return model
+
+
+def location(gguf_file):
+    """What from_pretrained wants to know of a GGUF file."""
+    folder, name = os.path.split(os.path.abspath(gguf_file))
+    return {"pretrained_model_name_or_path": folder, "gguf_file": name}
 
 
 def quick_reader():
@@ -98,47 +106,12 @@ def quick_reader():
     return Reader
 
 
-def complete(config, metadata, factors):
-    """Set what transformers 5.23 leaves out of a GGUF's metadata, or refuse: an adapter for a slightly different
-    base would look fine here and fail in use."""
-    arch = metadata["general.architecture"]
-    head = metadata.get(f"{arch}.attention.key_length")
-    if head and hasattr(config, "head_dim"):
-        config.head_dim = head
-    if arch == "gemma3" and head:
-        config.query_pre_attn_scalar = head
-    rope = config.rope_parameters
-    rope = rope.get("full_attention", rope)
-    scaling = metadata.get(f"{arch}.rope.scaling.type", "none")
-    if scaling == "linear":
-        rope.update(rope_type="linear", factor=metadata[f"{arch}.rope.scaling.factor"])
-    elif scaling != "none":
-        raise Unsupported(f'rope scaling "{scaling}" cannot be carried over')
-    if factors is not None:
-        llama3_rope(config, factors)
+if __name__ == "__main__":
+    from run import prepare_environment
 
+    prepare_environment(os.cpu_count())
+    unpack(sys.argv[1], sys.argv[2])
+    if sys.argv[3:] == ["--tokenizer"]:
+        from transformers import AutoTokenizer
 
-def rope_factors(gguf_file):
-    import gguf
-
-    return next(t.data for t in quick_reader()(gguf_file).tensors if t.name == "rope_freqs.weight")
-
-
-def llama3_rope(config, factors):
-    """Llama 3.1 and later keep their rope scaling as a tensor of factors, one for each pair of dimensions."""
-    import torch
-    from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
-
-    theta, pairs = config.rope_parameters["rope_theta"], len(factors)
-    config.rope_parameters = {
-        "rope_type": "llama3",
-        "rope_theta": theta,
-        "factor": float(factors.max()),
-        "low_freq_factor": 1.0,
-        "high_freq_factor": 4.0,
-        "original_max_position_embeddings": 8192,
-    }
-    scaled, _ = ROPE_INIT_FUNCTIONS["llama3"](config, "cpu")
-    plain = 1.0 / theta ** (torch.arange(pairs) / pairs)
-    if not torch.allclose(plain / scaled, torch.tensor(factors), rtol=1e-3):
-        raise Unsupported("rope factors are not those of Llama 3")
+        AutoTokenizer.from_pretrained(**location(sys.argv[1])).save_pretrained(sys.argv[2])

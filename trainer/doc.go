@@ -20,5 +20,7 @@
 //	result.json       the end, written last; see Result
 //
 // A run is trained by one process at a time, held by a lock on its directory.
-// Training processes never outlive the call that started them.
+// The training process and its group end with the call that started them. If
+// the caller itself is killed, Linux ends the training process at once; elsewhere
+// it ends with its next line of output.
 package trainer

@@ -9,18 +9,19 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"retort/scripts"
 	"strings"
 	"syscall"
 	"testing"
 )
 
-// The test binary plays Python as well: started with "run.py" it does what the
-// run's file "fake" says. It is for faults, which the real scripts do not have
-// on demand; cmd/retort's tests train for real.
+// The test binary plays Python as well: started with the scripts' entry it does
+// what the run's file "fake" says. It is for faults, which the real scripts do
+// not have on demand; cmd/retort's tests train for real.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
-		case "run.py":
+		case scripts.Entry:
 			fakePython(len(os.Args) > 3 && os.Args[3] == "--resume")
 			os.Exit(0)
 		case "grandchild":

@@ -40,8 +40,9 @@ type Options struct {
 	Hyper           Hyper   // zero means DefaultHyper of the profile
 	Threads         int     // 0 means one for each CPU
 	Gate            GateOptions
-	MaxOutputTokens int  // of an answer in the gate; see EvalOptions
-	Promote         bool // put the model in use if it passes
+	Against         string // model that the gate compares with; "" means the one in use, or Base where none is
+	MaxOutputTokens int    // of an answer in the gate; see EvalOptions
+	Promote         bool   // put the model in use if it passes
 	OnProgress      func(Progress)
 }
 
@@ -65,13 +66,13 @@ type plan struct {
 	TaskType        string      `json:"task_type"`
 	Template        string      `json:"template,omitempty"`
 	Gate            GateOptions `json:"gate"`
+	Against         string      `json:"against,omitempty"`
 	MaxOutputTokens int         `json:"max_output_tokens,omitempty"`
 	Promote         bool        `json:"promote"`
 }
 
 // Finetune trains an adapter for opts.Base on opts.Examples, enters it in the
-// registry as opts.ID, and tests it on opts.HeldOut against the model in use
-// (the base, where none is). If it is interrupted, the error wraps
+// registry as opts.ID, and tests it on opts.HeldOut against opts.Against. If it is interrupted, the error wraps
 // ErrInterrupted, Outcome.Run names the run, and Resume goes on with it.
 //
 // That a model did not pass its gate is not an error: the Outcome says so, and
@@ -127,7 +128,7 @@ func (d Deps) prepare(ctx context.Context, opts Options, report func(Progress)) 
 	spec := Spec{Job: d.job(base, opts), Examples: opts.Examples, HeldOut: opts.HeldOut}
 	run, err := prepareWith(ctx, d.RunsDir, model, spec, &plan{
 		Model: opts.ID, TaskType: opts.TaskType, Template: base.Template,
-		Gate: opts.Gate.withDefaults(), MaxOutputTokens: opts.MaxOutputTokens, Promote: opts.Promote,
+		Gate: opts.Gate.withDefaults(), Against: opts.Against, MaxOutputTokens: opts.MaxOutputTokens, Promote: opts.Promote,
 	})
 	// The engine's memory is needed for the training.
 	if closeErr := release(); err == nil && closeErr != nil {

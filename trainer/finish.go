@@ -55,7 +55,7 @@ func (d Deps) finish(ctx context.Context, run *Run, report func(Progress)) (Outc
 // gate tests the new model against the one it would replace and records what
 // came of it.
 func (d Deps) gate(ctx context.Context, run *Run, plan plan, out *Outcome, report func(Progress)) error {
-	against, err := d.reference(run)
+	against, err := d.reference(run, plan)
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,10 @@ func (d Deps) gate(ctx context.Context, run *Run, plan plan, out *Outcome, repor
 }
 
 // reference returns the ID of the model that run's would replace.
-func (d Deps) reference(run *Run) (string, error) {
+func (d Deps) reference(run *Run, plan plan) (string, error) {
+	if plan.Against != "" {
+		return plan.Against, nil
+	}
 	current, err := d.Models.Current()
 	if errors.Is(err, models.ErrNotFound) {
 		return run.Job.Base.ID, nil

@@ -21,7 +21,7 @@ type Progress struct {
 	Loss         float64 `json:"loss,omitempty"`          // mean over the step's completion tokens, nats
 	LearningRate float64 `json:"learning_rate,omitempty"` // used in this step
 	Tokens       int     `json:"tokens,omitempty"`        // seen so far
-	Seconds      float64 `json:"seconds,omitempty"`       // since training began
+	Seconds      float64 `json:"seconds,omitempty"`       // since the training stage of this attempt began
 }
 
 // The kinds of progress.

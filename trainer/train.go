@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"retort/scripts"
 	"time"
 )
 
@@ -117,7 +118,7 @@ func (r *Run) attempt(ctx context.Context, ex Exec, lock *os.File, st *State, on
 
 // command is what run.sh does, with less around it.
 func (r *Run) command(ex Exec, tmp string, resume bool) *exec.Cmd {
-	cmd := exec.Command(absolute(ex.Python), "run.py", "job.json")
+	cmd := exec.Command(absolute(ex.Python), scripts.Entry, "job.json")
 	if resume {
 		cmd.Args = append(cmd.Args, "--resume")
 	}

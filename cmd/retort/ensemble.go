@@ -236,18 +236,25 @@ func (r *retort) collect(ctx context.Context, o ensemble.Outcome, req llm.Reques
 	if err != nil {
 		return nil, err
 	}
-	ex.QualityScore = verdict.Score
-	ex = dataset.Identify(ex)
+	ex = dataset.Identify(r.scored(ex))
 	k.ID = ex.ID
 	_, err = store.Put(ctx, ex)
 	return k, err
+}
+
+// scored gives ex the quality that the owner's policy makes of its first one,
+// and keeps that one for later ratings.
+func (r *retort) scored(ex dataset.Example) dataset.Example {
+	ex.BaseQuality = new(ex.QualityScore)
+	ex.QualityScore = r.policy().Score(ex)
+	return ex
 }
 
 // exampleOf is the joint between an ensemble's outcome and the data store.
 func exampleOf(o ensemble.Outcome, req llm.Request, taskType string) dataset.Example {
 	ex := dataset.Example{
 		Messages: req.Messages, Response: strings.TrimSpace(o.Answer),
-		BaseQuality: o.Confidence, TaskType: taskType, ModelsAgreed: o.Agreed && len(o.Members) > 1,
+		QualityScore: o.Confidence, TaskType: taskType, ModelsAgreed: o.Agreed && len(o.Members) > 1,
 		Source: dataset.Source{Kind: "ensemble", Models: o.Models(), Strategy: string(o.Strategy),
 			Seed: req.Sampling.Seed, Terms: "open", CostUSD: o.CostUSD},
 	}

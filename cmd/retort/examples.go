@@ -122,7 +122,7 @@ func runExamplesShow(ctx context.Context, c *cli.Context, r *retort) error {
 }
 
 func runExamplesAdd(ctx context.Context, c *cli.Context, r *retort) error {
-	ex := dataset.Example{Response: strings.TrimSpace(c.String("response")), BaseQuality: c.Float64("quality"),
+	ex := dataset.Example{Response: strings.TrimSpace(c.String("response")), QualityScore: c.Float64("quality"),
 		TaskType: c.String("task-type"), Source: dataset.Source{Kind: "manual", Terms: "open"}}
 	if s := c.String("system"); s != "" {
 		ex.Messages = append(ex.Messages, llm.System(s))
@@ -150,14 +150,13 @@ func runExamplesAdd(ctx context.Context, c *cli.Context, r *retort) error {
 // given completes an example that the user vouches for: its quality is theirs
 // to say, so the policy scores it but does not refuse it.
 func (r *retort) given(ex dataset.Example) (dataset.Example, error) {
-	if q := ex.BaseQuality; !(q >= 0 && q <= 1) {
+	if q := ex.QualityScore; !(q >= 0 && q <= 1) {
 		return ex, usage("quality is %g, want 0 to 1", q)
 	}
 	if !validTaskType(ex.TaskType) {
 		return ex, badTaskType(ex.TaskType)
 	}
-	ex.QualityScore = r.policy().Judge(ex).Score
-	return dataset.Identify(ex), nil
+	return dataset.Identify(r.scored(ex)), nil
 }
 
 func runExamplesRate(ctx context.Context, c *cli.Context, r *retort) error {
@@ -280,7 +279,7 @@ func runExamplesImport(ctx context.Context, c *cli.Context, r *retort) (err erro
 		if err != nil {
 			return fmt.Errorf("import %q: %w", path, err)
 		}
-		ex.BaseQuality, ex.TaskType, ex.Source.Name = c.Float64("quality"), c.String("task-type"), filepath.Base(path)
+		ex.QualityScore, ex.TaskType, ex.Source.Name = c.Float64("quality"), c.String("task-type"), filepath.Base(path)
 		if ex, err = r.given(ex); err != nil {
 			return err
 		}

@@ -28,11 +28,11 @@ func runLearningStats(ctx context.Context, _ *cli.Context, r *retort) error {
 	r.printf("📚 Continuous Learning Statistics\n\nTraining Data Summary:\n")
 	r.printf("  Total Examples: %d\n  High Quality (>0.8): %d\n  Ready for Fine-tuning: %s\n  Average Quality: %.2f\n  Examples with Feedback: %d\n",
 		s.Total, s.HighQuality, ready, s.AverageQuality, s.WithFeedback)
-	if len(s.Tasks) > 0 {
+	if len(s.TaskTypes) > 0 {
 		r.printf("\n📊 Task Distribution:\n")
 	}
-	for _, task := range slices.Sorted(maps.Keys(s.Tasks)) {
-		r.printf("  %s: %d examples\n", task, s.Tasks[task])
+	for _, task := range slices.Sorted(maps.Keys(s.TaskTypes)) {
+		r.printf("  %s: %d examples\n", task, s.TaskTypes[task])
 	}
 	return r.object(s)
 }

@@ -20,7 +20,7 @@ import (
 )
 
 // retort is everything that a verb can open. It opens each part when it is first
-// asked for, and closes what it opened, last first.
+// asked for, and Close closes what was opened.
 type retort struct {
 	output
 	p   *program
@@ -29,7 +29,6 @@ type retort struct {
 	openedStore    *dataset.Store
 	openedRegistry *models.Registry
 	openedModels   map[string]*llamacpp.Model
-	closers        []func() error
 }
 
 func newRetort(p *program, cfg *config.Config, asJSON bool) *retort {
@@ -39,12 +38,12 @@ func newRetort(p *program, cfg *config.Config, asJSON bool) *retort {
 
 // Close closes everything that was opened.
 func (r *retort) Close() error {
-	var errs []error
-	for _, closeIt := range slices.Backward(r.closers) {
-		errs = append(errs, closeIt())
+	err := r.closeModels()
+	if r.openedStore != nil {
+		err = errors.Join(err, r.openedStore.Close())
+		r.openedStore = nil
 	}
-	r.closers = nil
-	return errors.Join(errs...)
+	return err
 }
 
 // path names a place in the data folder.
@@ -76,7 +75,6 @@ func (r *retort) store() (*dataset.Store, error) {
 		return nil, err
 	}
 	r.openedStore = s
-	r.closers = append(r.closers, s.Close)
 	return s, nil
 }
 
@@ -123,8 +121,17 @@ func (r *retort) model(ctx context.Context, id string) (llm.Model, error) {
 		return nil, err
 	}
 	r.openedModels[id] = m
-	r.closers = append(r.closers, m.Close)
 	return m, nil
+}
+
+// closeModels gives back the memory of the models that model opened.
+func (r *retort) closeModels() error {
+	var errs []error
+	for id, m := range r.openedModels {
+		errs = append(errs, m.Close())
+		delete(r.openedModels, id)
+	}
+	return errors.Join(errs...)
 }
 
 // load opens one of the registry's models in the engine; the caller closes it.
@@ -151,12 +158,16 @@ func (r *retort) load(ctx context.Context, id string) (*llamacpp.Model, error) {
 	return eng.Open(ctx, what.Base, opts)
 }
 
+func (r *retort) ollamaClient() (*ollama.Client, error) {
+	return ollama.New(r.cfg.Text("ollama_url"), ollama.Options{AllowRemote: !r.cfg.Bool("offline") && r.cfg.Value("ollama_url").Origin != "default"})
+}
+
 func (r *retort) ollamaModel(name string) (llm.Model, error) {
-	client, err := ollama.New(r.cfg.Text("ollama_url"), ollama.Options{})
+	client, err := r.ollamaClient()
 	if err != nil {
 		return nil, err
 	}
-	return client.Model(name)
+	return client.Model(name), nil
 }
 
 // memberChoice says who takes part in an ensemble.
@@ -277,10 +288,10 @@ func (r *retort) checkTaskType(ctx context.Context, t string) error {
 		if err != nil {
 			return err
 		}
-		if _, ok := stats.Tasks[t]; ok {
+		if _, ok := stats.TaskTypes[t]; ok {
 			return nil
 		}
-		for name := range stats.Tasks {
+		for name := range stats.TaskTypes {
 			known = append(known, name)
 		}
 		slices.Sort(known)

@@ -32,16 +32,30 @@ var goodPackage = []entry{
 	{name: "package/bins/here/llama-addon.node", data: "node"},
 }
 
-func tgz(t *testing.T, entries []entry) []byte {
+func tgz(t testing.TB, entries []entry) []byte {
+	t.Helper()
+	return gzipped(t, tarred(t, entries))
+}
+
+func gzipped(t testing.TB, data []byte) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	gz := gzip.NewWriter(&b)
-	w := tar.NewWriter(gz)
+	w := gzip.NewWriter(&b)
+	_, err := w.Write(data)
+	if err := errors.Join(err, w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func tarred(t testing.TB, entries []entry) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
 	for _, e := range entries {
 		h := &tar.Header{Name: e.name, Mode: 0o644, Size: int64(len(e.data)), Typeflag: tar.TypeReg}
 		if e.kind != 0 {
-			h.Typeflag, h.Linkname = e.kind, e.data
-			h.Size = 0
+			h.Typeflag, h.Linkname, h.Size = e.kind, e.data, 0
 		}
 		if err := w.WriteHeader(h); err != nil {
 			t.Fatal(err)
@@ -52,7 +66,7 @@ func tgz(t *testing.T, entries []entry) []byte {
 			}
 		}
 	}
-	if err := errors.Join(w.Close(), gz.Close()); err != nil {
+	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
 	return b.Bytes()
@@ -244,27 +258,19 @@ func TestUnpackEngine_bomb(t *testing.T) {
 }
 
 func FuzzUnpackEngine(f *testing.F) {
-	f.Add([]byte("not gzip"))
+	f.Add(tarred(f, goodPackage)) // the fuzzer works on the tar, inside the gzip
+	f.Add(tarred(f, []entry{{name: "package/bins/../../../evil", data: "x"}}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		parent := t.TempDir()
 		dir := filepath.Join(parent, "in")
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		_ = unpackEngine(t.Context(), bytes.NewReader(tarGZ(data)), dir, 1<<16)
+		_ = unpackEngine(t.Context(), bytes.NewReader(gzipped(t, data)), dir, 1<<16)
 		if got := files(t, parent); got != "in" {
 			t.Errorf("written outside: %s", got)
 		}
 	})
-}
-
-// tarGZ compresses data, so that the fuzzer works on the tar inside.
-func tarGZ(data []byte) []byte {
-	var b bytes.Buffer
-	gz := gzip.NewWriter(&b)
-	gz.Write(data)
-	gz.Close()
-	return b.Bytes()
 }
 
 func TestEngine_namedByTheUser(t *testing.T) {

@@ -45,7 +45,7 @@ func hintFor(err error) string {
 	case errors.As(err, &inner) && inner.Hint() != "":
 		return inner.Hint()
 	case isDiskFull(err):
-		return "free some space (about 6 GB for everything) and run setup again: it goes on where it stopped"
+		return "free some space (8 GB are enough for everything) and run setup again: it goes on where it stopped"
 	case errors.Is(err, ErrBusy):
 		return "wait until it has ended, or stop it"
 	case errors.Is(err, ErrOffline):

@@ -82,8 +82,9 @@ func New(o Options) []Piece {
 }
 
 // Install gets every piece that is not there. A piece that fails does not keep
-// the others from being installed; the error then holds each failure. Only one
-// set-up runs in a home at a time: the error wraps ErrBusy for a second one.
+// the others from being installed: the error then has Unwrap() []error, whose
+// elements are failures of one line, most of them an [*Error] with a hint. Only
+// one set-up runs in a home at a time: the error wraps ErrBusy for a second.
 func Install(ctx context.Context, home string, pieces []Piece, p Progress) error {
 	if err := os.MkdirAll(tempRoot(home), 0o755); err != nil {
 		return problem("set up", home, err)
@@ -103,13 +104,21 @@ func Install(ctx context.Context, home string, pieces []Piece, p Progress) error
 			continue
 		}
 		if err := piece.Install(ctx, p); err != nil {
-			failures = append(failures, err)
+			failures = append(failures, each(err)...)
 		}
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("set up: %w", err)
 		}
 	}
 	return errors.Join(failures...)
+}
+
+// each takes apart what a piece has joined.
+func each(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()
+	}
+	return []error{err}
 }
 
 // Folders that hold unfinished work. The first is emptied at every start, the

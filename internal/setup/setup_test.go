@@ -37,22 +37,8 @@ func TestInstall_cancelKillsTheGroup(t *testing.T) {
 			w := newWorld(t, c.tools...)
 			piece, home := c.piece(t, w)
 			w.set(t, "hang-"+c.step, "")
-			life, err := net.Listen("unix", w.path("life"))
-			if err != nil {
-				t.Skip(err) // a temporary folder with too long a name
-			}
-			defer life.Close()
 			ctx, cancel := context.WithCancel(t.Context())
-			died := make(chan error, 1)
-			go func() {
-				conn, err := life.Accept() // the grandchild is alive
-				cancel()
-				if err == nil {
-					conn.SetReadDeadline(time.Now().Add(20 * time.Second))
-					_, err = conn.Read(make([]byte, 1))
-				}
-				died <- err
-			}()
+			died := w.whenGrandchildLives(t, cancel)
 			if err := Install(ctx, home, []Piece{piece}, Silent{}); !errors.Is(err, context.Canceled) {
 				t.Errorf("error %v, want context.Canceled", err)
 			}
@@ -68,6 +54,27 @@ func TestInstall_cancelKillsTheGroup(t *testing.T) {
 			}
 		})
 	}
+}
+
+// whenGrandchildLives calls do once a hanging fake has a child of its own, and
+// sends how the wait for that child's death has ended.
+func (w world) whenGrandchildLives(t *testing.T, do func()) <-chan error {
+	life, err := net.Listen("unix", w.path("life"))
+	if err != nil {
+		t.Skip(err) // a temporary folder with too long a name
+	}
+	t.Cleanup(func() { life.Close() })
+	died := make(chan error, 1)
+	go func() {
+		conn, err := life.Accept()
+		do()
+		if err == nil {
+			conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+			_, err = conn.Read(make([]byte, 1))
+		}
+		died <- err
+	}()
+	return died
 }
 
 func TestInstall_oneAtATime(t *testing.T) {
@@ -96,14 +103,17 @@ func TestInstall_clearsWhatAKilledOneLeft(t *testing.T) {
 // failing is a piece that cannot be had.
 type failing string
 
-func (f failing) Name() string                            { return string(f) }
-func (f failing) Status(context.Context) Status           { return Status{Name: string(f)} }
-func (f failing) Install(context.Context, Progress) error { return errors.New("no " + string(f)) }
+func (f failing) Name() string                  { return string(f) }
+func (f failing) Status(context.Context) Status { return Status{Name: string(f)} }
+func (f failing) Install(context.Context, Progress) error {
+	return errors.Join(errors.New("no "+string(f)), errors.New("nor its like"))
+}
 
 func TestInstall_reportsEveryFailure(t *testing.T) {
 	err := Install(t.Context(), t.TempDir(), []Piece{failing("a"), failing("b")}, Silent{})
-	if err == nil || err.Error() != "no a\nno b" {
-		t.Errorf("error %v, want both", err)
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok || len(joined.Unwrap()) != 4 || err.Error() != "no a\nnor its like\nno b\nnor its like" {
+		t.Errorf("error %q, want the four failures in one list", err)
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/ebitengine/purego"
 	"github.com/hybridgroup/yzma/pkg/llama"
@@ -78,11 +77,7 @@ func (d *llamaDevice) decode(rows []row, quit func() bool) error {
 		llama.SetNThreads(d.ctx, int32(n), int32(n))
 	}
 	d.abort.quit.Store(&quit)
-	t0 := time.Now()
 	code, err := llama.Decode(d.ctx, d.batch)
-	w := 0
-	for _, r := range rows { if r.want { w++ } }
-	fmt.Printf("DEC %d %d %d %d %v\n", len(rows), w, d.threads, code, time.Since(t0))
 	d.abort.quit.Store(nil)
 	d.compute.Unlock()
 	if err == nil && code == 0 {

@@ -5,64 +5,58 @@ import (
 	"strings"
 )
 
-// normalizeJinja rewrites a chat template so that the engine's Jinja renders it
-// as the training side does: with the options trim_blocks and lstrip_blocks,
-// and without comments. All white space control is carried out here.
-func normalizeJinja(source string) (string, error) {
-	source = strings.ReplaceAll(source, "\r\n", "\n")
-	source = strings.TrimSuffix(source, "\n")
-	var out strings.Builder
-	lineStart, eatNewline, eatSpace := true, false, false
+// jinjaSpace is the white space that a trim mark takes away.
+const jinjaSpace = " \t\n\r\v\f"
+
+// jinjaTag is a tag of a template and the text before it.
+type jinjaTag struct {
+	text string // as it is to be output, white space control carried out
+	kind byte   // '%' or '{'; 0 after the last tag
+	body string // between the delimiters, without marks
+}
+
+// scanJinja splits a chat template into its tags. It carries out white space
+// control as the training side does, with the options trim_blocks and
+// lstrip_blocks, and leaves out comments.
+func scanJinja(source string) ([]jinjaTag, error) {
+	source = strings.TrimSuffix(strings.ReplaceAll(source, "\r\n", "\n"), "\n")
+	var tags []jinjaTag
+	text := ""                        // since the last tag that is not a comment
+	lineStart, after := true, byte(0) // whether a line begins here; the mark of the tag before
 	for {
-		text, tag, rest, err := nextTag(source)
+		part, tag, rest, err := cutTag(source)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
-		if eatNewline && strings.HasPrefix(text, "\n") {
-			text, lineStart = text[1:], true
+		if after == '\n' && strings.HasPrefix(part, "\n") {
+			part, lineStart = part[1:], true
 		}
-		if eatSpace {
-			text = strings.TrimLeft(text, jinjaSpace)
+		if after == '-' {
+			part = strings.TrimLeft(part, jinjaSpace)
 		}
 		if tag == "" {
-			out.WriteString(text)
-			return out.String(), nil
+			return append(tags, jinjaTag{text: text + part}), nil
 		}
-		out.WriteString(trimBefore(text, tag, lineStart))
-		lineStart = false
-		block := tag[1] != '{'
-		open, end := tag[:2], tag[len(tag)-2:]
-		body := tag[2 : len(tag)-2]
-		body = strings.TrimLeft(body[:min(1, len(body))], "-+") + body[min(1, len(body)):]
-		mark := byte(0)
-		if n := len(body); n > 0 && (body[n-1] == '-' || body[n-1] == '+' && block) {
-			mark, body = body[n-1], body[:n-1]
+		text += trimBefore(part, tag, lineStart)
+		kind := tag[1]
+		var body string
+		body, after = trimMarks(tag)
+		if kind != '#' {
+			tags = append(tags, jinjaTag{text, kind, body})
+			text = ""
 		}
-		eatSpace, eatNewline = mark == '-', block && mark == 0
-		if tag[1] != '#' {
-			out.WriteString(open + body + end)
-		}
-		source = rest
+		source, lineStart = rest, false
 	}
 }
 
-const jinjaSpace = " \t\n\r\v\f"
-
-// nextTag splits source around its first tag; tag is empty if there is none.
-func nextTag(source string) (text, tag, rest string, err error) {
+// cutTag splits source around its first tag; tag is empty if there is none.
+func cutTag(source string) (text, tag, rest string, err error) {
 	for i := 0; i+1 < len(source); i++ {
 		if source[i] != '{' {
 			continue
 		}
-		var end string
-		switch source[i+1] {
-		case '{':
-			end = "}}"
-		case '%':
-			end = "%}"
-		case '#':
-			end = "#}"
-		default:
+		end := map[byte]string{'{': "}}", '%': "%}", '#': "#}"}[source[i+1]]
+		if end == "" {
 			continue
 		}
 		n := tagLength(source[i:], end)
@@ -93,6 +87,24 @@ func tagLength(s, end string) int {
 		}
 	}
 	return -1
+}
+
+// trimMarks returns what is between the delimiters and marks of tag, and what
+// is taken away behind it: '-' all white space, '\n' one line end.
+func trimMarks(tag string) (body string, after byte) {
+	body = tag[2 : len(tag)-2]
+	if body != "" && (body[0] == '-' || body[0] == '+') {
+		body = body[1:]
+	}
+	switch block := tag[1] != '{'; {
+	case strings.HasSuffix(body, "-"):
+		return body[:len(body)-1], '-'
+	case block && strings.HasSuffix(body, "+"):
+		return body[:len(body)-1], 0
+	case block:
+		return body, '\n'
+	}
+	return body, 0
 }
 
 // trimBefore takes off the white space that tag does away with before it.

@@ -16,8 +16,8 @@ import (
 	"retort/llm"
 )
 
-// ErrConnection: the service could not be asked, or gave no reply. Nothing of an
-// answer was received.
+// ErrConnection says that the service could not be asked, or gave no reply. Nothing
+// of an answer was received.
 var ErrConnection = errors.New("no reply")
 
 // StatusError is what a service says instead of an answer, or in the middle of

@@ -1,4 +1,6 @@
-package setup_test
+// Package realtest sets up everything for real. It stands apart so that the
+// fakes of the other tests, which run their own binary, start without the engine.
+package realtest
 
 import (
 	"context"
@@ -54,7 +56,7 @@ func TestInstall_real(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lock, err := os.ReadFile("../../scripts/requirements.lock")
+	lock, err := os.ReadFile("../../../scripts/requirements.lock")
 	if err != nil {
 		t.Fatal(err)
 	}

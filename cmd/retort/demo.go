@@ -1,0 +1,323 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/sync/errgroup"
+
+	"retort/dataset"
+	"retort/ensemble"
+	"retort/llm"
+	"retort/models"
+	"retort/trainer"
+)
+
+// The demo's recipe. It was chosen on the unlabelled requests; the held-out ones
+// only ever measure.
+const (
+	demoSamples     = 8   // of each member for each request
+	demoTemperature = 0.5 // of the draw
+	demoCalibration = 96  // unlabelled requests that the members are calibrated on
+	demoInFlight    = 4   // requests at once
+	demoSeed        = 7
+)
+
+// demoMembers are the two starter models, of different families.
+var demoMembers = []string{"smollm2-135m-instruct", "gemma-3-270m"}
+
+func (p *program) demoCommand() *cli.Command {
+	return p.verb(&cli.Command{
+		Name:  "demo",
+		Usage: "run the whole loop once: label with an ensemble, keep, train, test, use",
+		Description: "Two small models label what hotel guests say to the front desk. What they agree on is kept, and a\n" +
+			"small model is trained on it that needs no examples in its prompt. Every figure is measured on\n" +
+			"requests that no model was trained on. Exit status 3 means that the result did not pass its gate.",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "name", Usage: "`ID` for the trained model; without it hotel-desk, or hotel-desk-2 and so on"},
+			&cli.StringFlag{Name: "model", Value: defaultBase, Usage: "`ID` of the model to train"},
+			&cli.IntFlag{Name: "requests", Usage: "label only the first `N` requests; 0 is all"},
+			&cli.IntFlag{Name: "questions", Usage: "measure on only the first `N` held-out requests; 0 is all"},
+		},
+	}, runDemo)
+}
+
+// demoView is the demo's result; its JSON names are stable.
+type demoView struct {
+	BaseAccuracy        float64            `json:"base_accuracy"`
+	FewShotAccuracy     float64            `json:"few_shot_accuracy"`
+	FewShotModel        string             `json:"few_shot_model"`
+	EnsembleAccuracy    float64            `json:"ensemble_accuracy"`
+	StudentAccuracy     float64            `json:"student_accuracy"`
+	HeldOut             int                `json:"held_out"`
+	Unlabelled          int                `json:"unlabelled"`
+	Kept                int                `json:"kept"`
+	KeptAccuracy        float64            `json:"kept_accuracy"`
+	Dissent             int                `json:"dissent"`
+	FewShotPromptTokens float64            `json:"few_shot_prompt_tokens"`
+	StudentPromptTokens float64            `json:"student_prompt_tokens"`
+	Seconds             map[string]float64 `json:"seconds"`
+	Model               string             `json:"model"`
+	Run                 string             `json:"run"`
+	Gate                models.Gate        `json:"gate"`
+	Promoted            bool               `json:"promoted"`
+}
+
+// demo is one run of the demo.
+type demo struct {
+	*retort
+	data    demoData
+	members []ensemble.Member
+	view    demoView
+}
+
+func runDemo(ctx context.Context, c *cli.Context, r *retort) error {
+	data, err := readDemo(c.Int("requests"), c.Int("questions"))
+	if err != nil {
+		return err
+	}
+	name, err := r.freeName(c.String("name"), demoTask)
+	if err != nil {
+		return err
+	}
+	d := &demo{retort: r, data: data, view: demoView{Seconds: map[string]float64{},
+		HeldOut: len(data.heldOut), Unlabelled: len(data.unlabelled)}}
+	start := time.Now()
+	for _, stage := range []struct {
+		name string
+		do   func(context.Context) error
+	}{
+		{"calibrate", d.calibrate},
+		{"label", d.label},
+		{"measure_teachers", d.measureTeachers},
+		{"train", func(ctx context.Context) error { return d.train(ctx, name, c.String("model")) }},
+	} {
+		begun := time.Now()
+		if err := stage.do(ctx); err != nil {
+			return err
+		}
+		d.view.Seconds[stage.name] = time.Since(begun).Seconds()
+	}
+	d.view.Seconds["total"] = time.Since(start).Seconds()
+	d.print()
+	if err := r.object(d.view); err != nil {
+		return err
+	}
+	if !d.view.Gate.Passed {
+		return partial("the trained model did not pass its gate: %s", d.view.Gate.Reason)
+	}
+	return nil
+}
+
+// freeName is the name given, or the first of want, want-2, want-3 that no model
+// has.
+func (r *retort) freeName(given, want string) (string, error) {
+	if given != "" {
+		return given, nil
+	}
+	reg, err := r.registry()
+	if err != nil {
+		return "", err
+	}
+	name := want
+	for n := 2; ; n++ {
+		_, err := reg.Get(name)
+		if errors.Is(err, models.ErrNotFound) {
+			return name, nil
+		}
+		if err != nil {
+			return "", err
+		}
+		name = fmt.Sprintf("%s-%d", want, n)
+	}
+}
+
+// request asks for the topic of one guest's request.
+func demoRequest(text string) llm.Request {
+	return llm.Request{Messages: []llm.Message{llm.User(text)},
+		Sampling: llm.Sampling{Temperature: new(demoTemperature), Seed: new(int64(demoSeed))}}
+}
+
+// calibrate opens the members and takes off what each prefers whatever it is
+// asked.
+func (d *demo) calibrate(ctx context.Context) (err error) {
+	d.members, err = d.retort.members(ctx, memberChoice{ids: demoMembers})
+	if err != nil {
+		return err
+	}
+	var batch []llm.Request
+	for _, text := range firstN(d.data.unlabelled, demoCalibration) {
+		batch = append(batch, demoRequest(text))
+	}
+	bar := d.bar("Calibrating two models", int64(len(d.members)*len(batch)), "request")
+	defer bar.end(&err)
+	for i, m := range d.members {
+		m.Samples, m.Choices, m.Prefixes = demoSamples, d.data.topics, d.data.prefixes()
+		d.members[i], err = m.Calibrate(ctx, batch, func(done, _ int) { bar.set(int64(i*len(batch) + done)) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// label has the ensemble label every unlabelled request and keeps what the
+// members agree on.
+func (d *demo) label(ctx context.Context) (err error) {
+	outcomes, err := d.askAll(ctx, "Labelling requests", ensemble.Consensus, d.data.unlabelled)
+	if err != nil {
+		return err
+	}
+	store, err := d.store()
+	if err != nil {
+		return err
+	}
+	var kept []dataset.Example
+	right := 0
+	for i, text := range d.data.unlabelled {
+		ex := exampleOf(outcomes[i], demoRequest(text), demoTask)
+		if ex.Response == "" || !d.policy().Judge(ex).Keep {
+			d.showDissent(text, outcomes[i])
+			continue
+		}
+		kept = append(kept, dataset.Identify(d.scored(ex)))
+		if ex.Response == d.data.truth[text] {
+			right++
+		}
+	}
+	if _, err := store.Put(ctx, kept...); err != nil {
+		return err
+	}
+	d.view.Kept, d.view.Dissent = len(kept), len(d.data.unlabelled)-len(kept)
+	d.view.KeptAccuracy = float64(right) / float64(max(1, len(kept)))
+	d.printf("💾 Kept %d of %d requests; on %d the models did not agree\n", d.view.Kept, d.view.Unlabelled, d.view.Dissent)
+	return nil
+}
+
+// showDissent prints the first few requests that were not kept.
+func (d *demo) showDissent(text string, o ensemble.Outcome) {
+	const shown = 3
+	if d.view.Dissent++; d.view.Dissent > shown {
+		return
+	}
+	d.printf("   not kept: %q:", firstLine(text, 60))
+	for _, m := range o.Members {
+		d.printf(" %s says %s (%.0f %%)", m.Model, m.Answer, 100*m.Share)
+	}
+	d.printf("\n")
+}
+
+// askAll asks the ensemble every question, several at once. Where the members
+// do not agree the outcome has no answer.
+func (d *demo) askAll(ctx context.Context, title string, s ensemble.Strategy, questions []string) (out []ensemble.Outcome, err error) {
+	e, err := ensemble.New(s, d.members...)
+	if err != nil {
+		return nil, err
+	}
+	bar := d.bar(title, int64(len(questions)), "request")
+	defer bar.end(&err)
+	out = make([]ensemble.Outcome, len(questions))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(demoInFlight)
+	var mu sync.Mutex
+	for i, q := range questions {
+		group.Go(func() error {
+			o, err := e.Query(ctx, demoRequest(q))
+			if err != nil && !errors.Is(err, ensemble.ErrNoConsensus) {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			out[i] = o
+			bar.add(1)
+			return nil
+		})
+	}
+	return out, group.Wait()
+}
+
+// measureTeachers asks the ensemble, and each member alone with examples in its
+// prompt, the held-out requests.
+func (d *demo) measureTeachers(ctx context.Context) error {
+	questions := make([]string, len(d.data.heldOut))
+	for i, it := range d.data.heldOut {
+		questions[i] = it.Input
+	}
+	outcomes, err := d.askAll(ctx, "Asking the ensemble the held-out requests", ensemble.BestOfN, questions)
+	if err != nil {
+		return err
+	}
+	right := 0
+	for i, o := range outcomes {
+		if o.Answer == d.data.heldOut[i].Answer {
+			right++
+		}
+	}
+	d.view.EnsembleAccuracy = float64(right) / float64(len(outcomes))
+	prefix := d.data.prefixes()[0]
+	for _, id := range demoMembers {
+		rep, err := d.evaluate(ctx, id, d.data.heldOut, trainer.EvalOptions{MaxOutputTokens: 8,
+			Prompt: func(it trainer.Item) []llm.Message {
+				return append(prefix[:len(prefix):len(prefix)], it.Prompt()...)
+			}})
+		if err != nil {
+			return err
+		}
+		if rep.Accuracy >= d.view.FewShotAccuracy {
+			d.view.FewShotAccuracy, d.view.FewShotModel, d.view.FewShotPromptTokens = rep.Accuracy, id, rep.MeanInputTokens()
+		}
+	}
+	return nil
+}
+
+// train makes the student and tests it against the model that it was trained
+// from.
+func (d *demo) train(ctx context.Context, name, base string) error {
+	if err := d.closeModels(); err != nil {
+		return err
+	}
+	var examples []dataset.Example
+	for ex, err := range d.openedStore.All(ctx, dataset.Filter{TaskType: demoTask, Split: dataset.SplitTrain}) {
+		if err != nil {
+			return err
+		}
+		examples = append(examples, ex)
+	}
+	out, err := d.finetune(ctx, trainer.Options{Base: base, ID: name, TaskType: demoTask, Examples: sequence(examples),
+		HeldOut: d.data.heldOut, Against: base, MaxOutputTokens: 8, Threads: d.cfg.Int("threads"), Promote: true})
+	if err != nil {
+		return err
+	}
+	v := &d.view
+	v.Model, v.Run, v.Gate, v.Promoted = out.Model, out.Run, out.Gate, out.Promoted
+	v.BaseAccuracy, v.StudentAccuracy = out.Reference.Accuracy, out.Candidate.Accuracy
+	v.StudentPromptTokens = out.Candidate.MeanInputTokens()
+	for stage, s := range out.Result.Seconds {
+		if stage != "total" {
+			v.Seconds["train_"+stage] = s
+		}
+	}
+	return nil
+}
+
+func (d *demo) print() {
+	v := d.view
+	d.printf("\n")
+	d.table([][]string{
+		{"", "RIGHT", "PROMPT TOKENS"},
+		{"base, asked plainly", percent(v.BaseAccuracy), fmt.Sprintf("%.0f", v.StudentPromptTokens)},
+		{"best member, examples in its prompt", percent(v.FewShotAccuracy), fmt.Sprintf("%.0f", v.FewShotPromptTokens)},
+		{"ensemble", percent(v.EnsembleAccuracy), ""},
+		{"your model (" + v.Model + ")", percent(v.StudentAccuracy), fmt.Sprintf("%.0f", v.StudentPromptTokens)},
+	})
+	d.printf("\nOn %d held-out requests. Kept for training: %d of %d, %s of them right.\nGate: %s\n",
+		v.HeldOut, v.Kept, v.Unlabelled, percent(v.KeptAccuracy), v.Gate.Reason)
+	if v.Promoted {
+		d.printf("%s is in use now; `retort models rollback` undoes that.\n", v.Model)
+	}
+	d.printf("Took %s.\n", seconds(time.Duration(v.Seconds["total"]*float64(time.Second))))
+}

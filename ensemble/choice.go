@@ -1,0 +1,180 @@
+package ensemble
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"retort/llm"
+)
+
+// prior is how much a member likes each choice before it has seen the question:
+// log-probabilities in nats, by prefix and by choice.
+type prior [][]float64
+
+// Calibrate measures, on a batch of typical questions, which of its Choices the
+// member prefers whatever it is asked, and returns the member with that leaning
+// taken off its later scores. Small models lean strongly: towards words that are
+// common, or that came last among the examples. No answers are needed, only
+// questions that are spread over the choices much as later ones will be.
+// ("Batch calibration": Zhou et al. 2024, arXiv 2309.17249.)
+//
+// progress may be nil; it is called after each question, from one goroutine at a
+// time.
+func (m Member) Calibrate(ctx context.Context, batch []llm.Request, progress func(done, total int)) (Member, error) {
+	if len(batch) == 0 || len(m.Choices) == 0 {
+		return m, errors.New("calibrate: want questions and choices")
+	}
+	scorer, err := m.scorer()
+	if err != nil {
+		return m, err
+	}
+	sums := make(prior, len(m.asks(batch[0])))
+	for i := range sums {
+		sums[i] = make([]float64, len(m.Choices))
+	}
+	var mu sync.Mutex
+	done := 0
+	err = eachOf(ctx, len(batch), func(ctx context.Context, q int) error {
+		for i, a := range m.asks(batch[q]) {
+			logprobs, err := scoreChoices(ctx, scorer, a.req, m.Choices)
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			for c, lp := range logprobs {
+				sums[i][c] += lp / float64(len(batch))
+			}
+			mu.Unlock()
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if done++; progress != nil {
+			progress(done, len(batch))
+		}
+		return nil
+	})
+	m.prior = sums
+	return m, err
+}
+
+// eachOf calls f for 0 to n-1, four at a time, until one fails.
+func eachOf(ctx context.Context, n int, f func(ctx context.Context, i int) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	next := make(chan int)
+	for range min(4, n) {
+		wg.Go(func() {
+			for i := range next {
+				if err := f(ctx, i); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	for i := 0; i < n && ctx.Err() == nil; i++ {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+func (m Member) scorer() (llm.Scorer, error) {
+	s, ok := llm.As[llm.Scorer](m.Model)
+	if !ok {
+		return nil, fmt.Errorf("choose with %q: %w: it gives no log-probabilities", m.Model.ID(), llm.ErrUnsupported)
+	}
+	return s, nil
+}
+
+func scoreChoices(ctx context.Context, s llm.Scorer, req llm.Request, choices []string) ([]float64, error) {
+	scores, err := s.Score(ctx, req, choices)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]float64, len(scores))
+	for i, sc := range scores {
+		out[i] = sc.Logprob
+	}
+	return out, nil
+}
+
+// choose draws the samples of one ask from the member's distribution over its
+// choices, at the request's temperature.
+func (m Member) choose(ctx context.Context, ask int, a ask, firstSample, stride int) ([]Candidate, error) {
+	start := time.Now()
+	scorer, err := m.scorer()
+	if err != nil {
+		return nil, err
+	}
+	logprobs, err := scoreChoices(ctx, scorer, a.req, m.Choices)
+	if err != nil {
+		return nil, err
+	}
+	if m.prior != nil {
+		for c := range logprobs {
+			logprobs[c] -= m.prior[ask][c]
+		}
+	}
+	weights := softmax(logprobs, temperature(a.req.Sampling))
+	out := make([]Candidate, a.n)
+	for j := range out {
+		sample := firstSample + j*stride
+		text := m.Choices[draw(weights, a.req.Sampling.Seed, sample)]
+		out[j] = newCandidate(m.Model.ID(), sample, llm.Response{Text: text, FinishReason: llm.FinishStop}, time.Since(start))
+	}
+	return out, nil
+}
+
+func temperature(s llm.Sampling) float64 {
+	if s.Temperature == nil {
+		return 1
+	}
+	return *s.Temperature
+}
+
+// softmax turns log-probabilities into a distribution; temperature 0 puts all of
+// it on the largest.
+func softmax(logprobs []float64, temperature float64) []float64 {
+	top := 0
+	for i, lp := range logprobs {
+		if lp > logprobs[top] {
+			top = i
+		}
+	}
+	out := make([]float64, len(logprobs))
+	if temperature <= 0 {
+		out[top] = 1
+		return out
+	}
+	var sum float64
+	for i, lp := range logprobs {
+		out[i] = math.Exp((lp - logprobs[top]) / temperature)
+		sum += out[i]
+	}
+	for i := range out {
+		out[i] /= sum
+	}
+	return out
+}
+
+// draw picks an index with the given weights, which sum to 1. With a seed, the
+// same sample of the same question is always the same.
+func draw(weights []float64, seed *int64, sample int) int {
+	r := rand.Float64()
+	if seed != nil {
+		r = rand.New(rand.NewPCG(uint64(*seed), uint64(sample))).Float64()
+	}
+	for i, w := range weights {
+		if r -= w; r < 0 {
+			return i
+		}
+	}
+	return len(weights) - 1
+}

@@ -1,0 +1,120 @@
+package ensemble_test
+
+import (
+	"context"
+	"errors"
+	"math"
+	"strings"
+	"testing"
+
+	"retort/ensemble"
+	"retort/llm"
+	"retort/llm/llmtest"
+)
+
+// leaning scores a choice by whether the question holds it, and likes "tea"
+// whatever it is asked.
+type leaning struct{ llmtest.Script }
+
+func (l *leaning) Score(_ context.Context, req llm.Request, choices []string) ([]llm.Score, error) {
+	question := req.Messages[len(req.Messages)-1].Content
+	out := make([]llm.Score, len(choices))
+	for i, c := range choices {
+		out[i].Logprob = -3
+		if strings.Contains(question, c) {
+			out[i].Logprob += 2
+		}
+		if c == "tea" {
+			out[i].Logprob += 5
+		}
+	}
+	return out, nil
+}
+
+func chooser(samples int) ensemble.Member {
+	return ensemble.Member{Model: &leaning{llmtest.Script{Name: "l"}}, Choices: []string{"tea", "coffee", "milk"}, Samples: samples}
+}
+
+func greedy(text string) llm.Request {
+	req := ask(text)
+	req.Sampling.Temperature = new(0.0)
+	return req
+}
+
+func answer(t *testing.T, m ensemble.Member, req llm.Request) string {
+	t.Helper()
+	e, err := ensemble.New(ensemble.BestOfN, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := e.Query(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out.Answer
+}
+
+func TestCalibrate_takesTheLeaningOff(t *testing.T) {
+	m := chooser(1)
+	if got := answer(t, m, greedy("a coffee please")); got != "tea" {
+		t.Fatalf("uncalibrated answer %q: the test's model does not lean", got)
+	}
+	steps := 0
+	m, err := m.Calibrate(t.Context(), []llm.Request{ask("tea"), ask("coffee"), ask("milk")}, func(done, total int) { steps += total })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"tea", "coffee", "milk"} {
+		if got := answer(t, m, greedy("some "+want+" please")); got != want {
+			t.Errorf("answer %q, want %q", got, want)
+		}
+	}
+	if steps != 9 {
+		t.Errorf("progress was told %d, want 3 steps of 3", steps)
+	}
+}
+
+func TestChoices_areDrawnByTheirProbability(t *testing.T) {
+	const n = 4000
+	m := chooser(n)
+	e, err := ensemble.New(ensemble.BestOfN, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req := ask("coffee")
+	req.Sampling.Temperature, req.Sampling.Seed = new(2.0), new(int64(3))
+	out, err := e.Query(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts := map[string]float64{}
+	for _, c := range out.Candidates {
+		counts[c.Text] += 1.0 / n
+	}
+	// log-probabilities 2, -1 and -3 at temperature 2
+	z := math.Exp(1) + math.Exp(-0.5) + math.Exp(-1.5)
+	for text, want := range map[string]float64{"tea": math.Exp(1) / z, "coffee": math.Exp(-0.5) / z, "milk": math.Exp(-1.5) / z} {
+		if math.Abs(counts[text]-want) > 0.03 {
+			t.Errorf("%s was drawn %.3f of the time, want %.3f", text, counts[text], want)
+		}
+	}
+	again, err := e.Query(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range again.Candidates {
+		if c.Text != out.Candidates[i].Text {
+			t.Fatalf("sample %d differs with the same seed", i)
+		}
+	}
+}
+
+func TestChoices_needAScorer(t *testing.T) {
+	m := ensemble.Member{Model: script("a", "tea"), Choices: []string{"tea"}}
+	if _, err := query(t, ensemble.BestOfN, m); !errors.Is(err, llm.ErrUnsupported) {
+		t.Errorf("error %v, want ErrUnsupported", err)
+	}
+	if _, err := m.Calibrate(t.Context(), []llm.Request{ask("x")}, nil); !errors.Is(err, llm.ErrUnsupported) {
+		t.Errorf("error %v, want ErrUnsupported", err)
+	}
+}
