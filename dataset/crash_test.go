@@ -203,10 +203,11 @@ func TestStore_survivesKill(t *testing.T) {
 	t.Logf("%d kills, %d pairs acknowledged", cycles, len(acked))
 }
 
-// A killed process leaves its writes to the kernel, so that only a power cut
-// would show a missing sync. Here the system calls are watched instead: before
-// each acknowledgement, Badger's log must be synced, and then the mark.
-func TestStore_Put_syncsBeforeItAnswers(t *testing.T) {
+// traced runs a child that puts n examples, and returns the system calls by
+// which it wrote and synced. A killed process leaves its writes to the kernel,
+// so that only a power cut would show a missing sync; the calls show it too.
+func traced(t *testing.T, dir string, n int) string {
+	t.Helper()
 	strace, err := exec.LookPath("strace")
 	if err != nil {
 		t.Skip("needs strace")
@@ -214,9 +215,8 @@ func TestStore_Put_syncsBeforeItAnswers(t *testing.T) {
 	if out, err := exec.Command(strace, "-o", os.DevNull, "true").CombinedOutput(); err != nil {
 		t.Skipf("strace may not be used here: %v\n%s", err, out)
 	}
-	const puts = 20
 	trace := filepath.Join(t.TempDir(), "trace")
-	cmd := child(t, "put", t.TempDir(), puts)
+	cmd := child(t, "put", dir, n)
 	cmd.Args = []string{strace, "-f", "-y", "-s", "16", "-e", "trace=msync,fsync,write,pwrite64", "-o", trace, cmd.Path}
 	cmd.Path = strace
 	if err := cmd.Run(); err != nil {
@@ -226,14 +226,30 @@ func TestStore_Put_syncsBeforeItAnswers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, after, _ := strings.Cut(string(calls), `"put 0\n"`) // the first one also makes files
+	return string(calls)
+}
+
+// Before each acknowledgement Badger's log must be synced, and then the mark.
+func TestStore_Put_syncsBeforeItAnswers(t *testing.T) {
+	const puts = 20
+	order := regexp.MustCompile(`(?s)msync\(\w+, 33554432, MS_SYNC.*pwrite64\(\d+<[^>]*/mark>.*fsync\(\d+<[^>]*/mark>`)
+	_, after, _ := strings.Cut(traced(t, t.TempDir(), puts), `"put 0\n"`) // the first one also makes files
 	for n := 1; n < puts; n++ {
 		before, rest, ok := strings.Cut(after, fmt.Sprintf(`"put %d\n"`, n))
-		order := regexp.MustCompile(`(?s)msync\(\w+, 33554432, MS_SYNC.*pwrite64\(\d+<[^>]*/mark>.*fsync\(\d+<[^>]*/mark>`)
 		if !ok || !order.MatchString(before) {
 			t.Fatalf("put %d was acknowledged after these calls alone:\n%s", n, before)
 		}
 		after = rest
+	}
+}
+
+// What a killed process wrote counts as stored when it is put again.
+func TestOpen_syncsWhatAKilledProcessLeft(t *testing.T) {
+	dir := t.TempDir()
+	killedWriter(t, dir, 0, false, 0)
+	before, _, _ := strings.Cut(traced(t, dir, 1), `"put 0\n"`)
+	if !regexp.MustCompile(`fsync\(\d+<[^>]*\.mem>`).MatchString(before) {
+		t.Errorf("Badger's log was not synced:\n%s", before)
 	}
 }
 

@@ -286,3 +286,31 @@ func TestStore_salvages(t *testing.T) {
 		t.Error("Put into a damaged store was acknowledged")
 	}
 }
+
+func TestStore_salvagesWithoutMark(t *testing.T) {
+	const n = 20
+	for name, spoil := range map[string]func(path string) error{
+		"deleted": os.Remove,
+		"emptied": func(path string) error { return os.Truncate(path, 0) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := closedStore(t, n)
+			if err := spoil(filepath.Join(dir, "mark")); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 { // sealed, and then no more
+				if _, err := dataset.Open(dir, dataset.Options{}); !errors.Is(err, dataset.ErrDamaged) {
+					t.Errorf("Open: %v, want ErrDamaged", err)
+				}
+				s, err := dataset.Open(dir, dataset.Options{Salvage: true})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if left := list(t, s, dataset.Filter{}); len(left) != n {
+					t.Errorf("%d examples are left, want all %d", len(left), n)
+				}
+				shut(t, s)
+			}
+		})
+	}
+}

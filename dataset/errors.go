@@ -25,6 +25,6 @@ var (
 	// ErrAmbiguous: the prefix fits several examples.
 	ErrAmbiguous = errors.New("several examples begin like this")
 
-	// ErrInvalid: the example, or the rating, could not be stored as it is.
-	ErrInvalid = errors.New("not a valid example")
+	// ErrInvalid: an example or a rating may not be stored as it is.
+	ErrInvalid = errors.New("invalid")
 )

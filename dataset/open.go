@@ -29,7 +29,7 @@ func Open(dir string, opts Options) (*Store, error) {
 	}
 	if err := s.open(); err != nil {
 		if s.db != nil {
-			guard(s.db.Close) // there is an error to report already
+			_ = guard(s.db.Close) // there is an error to report already
 		}
 		s.release()
 		if errors.Is(err, syscall.ENOSPC) {
@@ -59,7 +59,7 @@ func (s *Store) open() (err error) {
 	if err := s.openMark(); err != nil {
 		return err
 	}
-	if err := breakSeal(s.dir); err != nil {
+	if err := s.prepareFiles(sealed); err != nil {
 		return err
 	}
 	if err := s.openBadger(); err != nil {
@@ -105,6 +105,26 @@ func (s *Store) openMark() error {
 	return nil
 }
 
+// prepareFiles makes the files fit to be worked on. What a killed process wrote
+// may be in the kernel's memory alone: it must be on disk before it is counted
+// as stored.
+func (s *Store) prepareFiles(sealed bool) error {
+	if sealed {
+		return breakSeal(s.dir)
+	}
+	names, err := sealedFiles(s.dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		err := syncFile(filepath.Join(s.dir, filepath.FromSlash(name)))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // the mark, when salvaging
+			return err
+		}
+	}
+	return breakSeal(s.dir)
+}
+
 func (s *Store) openBadger() error {
 	opts := badger.DefaultOptions(filepath.Join(s.dir, badgerDir)).
 		WithLogger(s.log).
@@ -118,8 +138,11 @@ func (s *Store) openBadger() error {
 		WithBlockCacheSize(16 << 20).
 		WithValueThreshold(1 << 20).  // above MaxExampleSize: values stay in the tables
 		WithValueLogFileSize(1 << 20) // hence not used; the least that Badger allows
-	err := guard(func() (err error) {
-		s.db, err = badger.Open(opts)
+	err := guard(func() error {
+		db, err := badger.Open(opts)
+		if err == nil { // else db may be one that was never finished
+			s.db = db
+		}
 		return err
 	})
 	if err == nil {
@@ -128,8 +151,8 @@ func (s *Store) openBadger() error {
 	switch {
 	case err == nil:
 		return nil
-	case strings.Contains(err.Error(), "lock"): // Badger has no sentinel for it
-		return fmt.Errorf("%w: %w", ErrBusy, err)
+	case strings.Contains(err.Error(), "directory lock"), strings.Contains(err.Error(), "lock file"):
+		return fmt.Errorf("%w: %w", ErrBusy, err) // Badger has no sentinel of its own
 	case s.acknowledged.Changes > 0: // it could be opened before
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"embed"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -36,8 +37,8 @@ type demoData struct {
 // requests; 0 is all.
 func readDemo(requests, questions int) (demoData, error) {
 	var d demoData
-	var unlabelled []trainer.Item
-	for name, into := range map[string]*[]trainer.Item{"shots": &d.shots, "heldout": &d.heldOut, "unlabelled-answers": &unlabelled} {
+	var answers []trainer.Item
+	for name, into := range map[string]*[]trainer.Item{"shots": &d.shots, "heldout": &d.heldOut, "unlabelled-answers": &answers} {
 		f, err := demoFiles.Open("demo/" + name + ".jsonl")
 		if err != nil {
 			return d, err
@@ -49,17 +50,27 @@ func readDemo(requests, questions int) (demoData, error) {
 		}
 		*into = items
 	}
+	text, err := demoFiles.ReadFile("demo/unlabelled.jsonl")
+	if err != nil {
+		return d, err
+	}
+	for line := range strings.Lines(string(text)) {
+		var request struct{ Input string }
+		if err := json.Unmarshal([]byte(line), &request); err != nil {
+			return d, fmt.Errorf("demo data unlabelled: %w", err)
+		}
+		d.unlabelled = append(d.unlabelled, request.Input)
+	}
 	for _, s := range d.shots {
 		d.topics = append(d.topics, s.Answer)
 	}
 	slices.Sort(d.topics)
 	d.topics = slices.Compact(d.topics)
 	d.truth = map[string]string{}
-	for _, it := range firstN(unlabelled, requests) {
-		d.unlabelled = append(d.unlabelled, it.Input)
+	for _, it := range answers {
 		d.truth[it.Input] = it.Answer
 	}
-	d.heldOut = firstN(d.heldOut, questions)
+	d.unlabelled, d.heldOut = firstN(d.unlabelled, requests), firstN(d.heldOut, questions)
 	return d, nil
 }
 

@@ -62,9 +62,6 @@ type llamaDevice struct {
 }
 
 func (d *llamaDevice) decode(rows []row, quit func() bool) error {
-	if len(rows) > d.rows {
-		return fmt.Errorf("decode: %d tokens, room for %d", len(rows), d.rows)
-	}
 	_ = d.batch.Clear()
 	for _, r := range rows {
 		if err := d.batch.Add(llama.Token(r.token), llama.Pos(r.pos), d.ids(r.seq), r.want); err != nil {
@@ -92,7 +89,7 @@ func (d *llamaDevice) decode(rows []row, quit func() bool) error {
 	case code == 2:
 		return errAborted
 	}
-	return fmt.Errorf("decode: engine error %d: %s", code, engineLog.cause())
+	return fmt.Errorf("decode: engine error %d", code)
 }
 
 // undo drops what a decode that stopped half-way may have left.
@@ -196,7 +193,7 @@ var abortCallback = sync.OnceValue(func() uintptr {
 
 // newDevice makes a context of m with that many cells of KV cache.
 func (e *Engine) newDevice(m *Model, lim limits, cells, threads int) (*llamaDevice, error) {
-	d := &llamaDevice{vocab: m.vocab.size, abort: newAbortFlag(), compute: &e.compute, rows: lim.rows}
+	d := &llamaDevice{vocab: m.vocab.size, abort: newAbortFlag(), compute: &e.compute}
 	seqs := lim.seqs + lim.cached
 	if llama.ModelNSWA(m.handle) > 0 {
 		d.guard = seqs

@@ -21,6 +21,10 @@ type Engine struct {
 	// compute is held during every decode. Two contexts that decode at once
 	// spin against each other's threads, which is slower than taking turns.
 	compute sync.Mutex
+
+	// load is held while the library reads a model, so that engineLog holds
+	// what it says about that one.
+	load sync.Mutex
 }
 
 // loaded is the one Engine of the process: the library's handles are global.

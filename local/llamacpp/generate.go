@@ -28,8 +28,14 @@ type generation struct {
 	limit    int // most tokens of one answer
 	logprobs int // alternatives to report per token; 0 for no log-probabilities
 	begun    time.Time
-	vocab    *vocab
+	words    words
 	job      *job
+}
+
+// words is what is to be known of a vocabulary to write an answer.
+type words interface {
+	piece(token int32) string
+	endsAnswer(token int32) bool
 }
 
 func (g *generation) every() bool { return false }
@@ -40,7 +46,7 @@ func (g *generation) choose(b *branch, _ int, logits []float32) ([]fork, error) 
 	}
 	var report *reporter
 	if g.logprobs > 0 {
-		report = newReporter(logits, g.logprobs, g.vocab)
+		report = newReporter(logits, g.logprobs, g.words)
 	}
 	var forks []fork
 	for _, s := range b.samples {
@@ -68,12 +74,12 @@ func (g *generation) accept(s *sample, token int32, report *reporter) bool {
 	if s.first == 0 {
 		s.first = time.Since(g.begun)
 	}
-	if g.vocab.endsAnswer(token) {
+	if g.words.endsAnswer(token) {
 		g.finish(s, s.text.rest(), llm.FinishStop)
 		return false
 	}
 	s.out++
-	ev, stopped := s.text.add(g.vocab.piece(token), report.of(token))
+	ev, stopped := s.text.add(g.words.piece(token), report.of(token))
 	if stopped {
 		g.finish(s, ev, llm.FinishStop)
 		return false
@@ -111,13 +117,13 @@ type reporter struct {
 	logits []float32
 	norm   float64
 	top    []llm.TokenLogprob
-	vocab  *vocab
+	words  words
 }
 
-func newReporter(logits []float32, n int, v *vocab) *reporter {
-	r := &reporter{logits: logits, norm: logNorm(logits), vocab: v}
+func newReporter(logits []float32, n int, w words) *reporter {
+	r := &reporter{logits: logits, norm: logNorm(logits), words: w}
 	for _, c := range likeliest(nil, logits, n) {
-		r.top = append(r.top, llm.TokenLogprob{Token: v.piece(c.token), Logprob: float64(c.logit) - r.norm})
+		r.top = append(r.top, llm.TokenLogprob{Token: w.piece(c.token), Logprob: float64(c.logit) - r.norm})
 	}
 	return r
 }
@@ -126,7 +132,7 @@ func (r *reporter) of(token int32) *llm.TokenLogprob {
 	if r == nil {
 		return nil
 	}
-	return &llm.TokenLogprob{Token: r.vocab.piece(token), Logprob: float64(r.logits[token]) - r.norm, Top: r.top}
+	return &llm.TokenLogprob{Token: r.words.piece(token), Logprob: float64(r.logits[token]) - r.norm, Top: r.top}
 }
 
 // Generate implements llm.Model.
@@ -230,7 +236,7 @@ func (m *Model) ask(ctx context.Context, req llm.Request, n int) (*job, error) {
 	}
 	j := &job{ctx: ctx, prompt: prompt, box: newMailbox()}
 	j.chooser = &generation{sampler: newSampler(req.Sampling), limit: limit, logprobs: req.Logprobs,
-		begun: begun, vocab: m.vocab, job: j}
+		begun: begun, words: m.vocab, job: j}
 	for i := range n {
 		j.samples = append(j.samples, m.newSample(req.Sampling, i))
 	}

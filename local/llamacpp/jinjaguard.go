@@ -74,7 +74,10 @@ func guardTag(t jinjaTag) string {
 	switch keyword(t.body) {
 	case "set":
 		if name, value, ok := strings.Cut(t.body, "="); ok {
-			holder, _, _ := strings.Cut(strings.TrimSpace(name)[len("set"):], ".")
+			holder, _, isField := strings.Cut(strings.TrimSpace(name)[len("set"):], ".")
+			if !isField {
+				holder = "none"
+			}
 			return "{%" + name + "=retort__keep(" + holder + "," + value + ")%}"
 		}
 	case "for":

@@ -9,56 +9,47 @@ import (
 	"github.com/hybridgroup/yzma/pkg/llama"
 )
 
-// engineLog keeps the last error lines of the library, which prints nothing
-// itself: they say why it refused a file.
-var engineLog logTail
+// engineLog keeps the first error that the library reports, which prints
+// nothing itself: it says why the library refused a file, where later ones
+// repeat that it did.
+var engineLog firstError
 
-// logTail is the tail of the library's log, errors and warnings alone. The
-// library may write from any of its threads.
-type logTail struct {
-	mu    sync.Mutex
-	lines []string
-	part  strings.Builder // a line that is not finished yet
-	keep  bool            // whether part is of a level worth keeping
+// firstError is the first line of level error since the last reset. The library
+// may write from any of its threads.
+type firstError struct {
+	mu   sync.Mutex
+	line string
+	part strings.Builder // a line that is not finished yet
+	keep bool            // whether part is an error
 }
 
-// maxLogLines bounds what is remembered.
-const maxLogLines = 8
-
-func (l *logTail) write(level llama.LogLevel, text string) {
+func (l *firstError) write(level llama.LogLevel, text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if level != llama.LogLevelContinue {
 		l.part.Reset()
-		l.keep = level == llama.LogLevelError || level == llama.LogLevelWarn
+		l.keep = level == llama.LogLevelError
 	}
-	if !l.keep {
+	if !l.keep || l.line != "" {
 		return
 	}
 	l.part.WriteString(text)
 	if strings.HasSuffix(text, "\n") {
-		l.lines = append(l.lines, oneLine(l.part.String()))
-		l.lines = l.lines[max(0, len(l.lines)-maxLogLines):]
-		l.part.Reset()
+		l.line = oneLine(l.part.String())
 	}
 }
 
-func (l *logTail) reset() {
+func (l *firstError) reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.lines = nil
+	l.line = ""
 	l.part.Reset()
 }
 
-// last returns the oldest line since reset, which names the cause where later
-// ones only repeat that it failed; "" if there is none.
-func (l *logTail) cause() string {
+func (l *firstError) text() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.lines) == 0 {
-		return ""
-	}
-	return l.lines[0]
+	return l.line
 }
 
 // logCallback returns the C function that feeds engineLog. Callbacks are never

@@ -76,8 +76,8 @@ func (e *Engine) open(ctx context.Context, path string, opts Options) (*Model, e
 	if err := opts.check(ctx, path); err != nil {
 		return nil, err
 	}
-	e.compute.Lock()
-	defer e.compute.Unlock()
+	e.load.Lock()
+	defer e.load.Unlock()
 	engineLog.reset()
 	handle, err := llama.ModelLoadFromFile(path, llama.ModelDefaultParams())
 	if err != nil {
@@ -196,7 +196,7 @@ func (m *Model) adapt(adapters []Adapter) error {
 
 // refused returns the library's own words for a failure, or else what.
 func refused(what string) error {
-	if cause := engineLog.cause(); cause != "" {
+	if cause := engineLog.text(); cause != "" {
 		return errors.New(cause)
 	}
 	return errors.New(what)

@@ -85,8 +85,8 @@ func (e *Engine) quantize(ctx context.Context, in, out, typ string) error {
 }
 
 func (e *Engine) runQuantize(in, out string, ftype llama.Ftype) error {
-	e.compute.Lock()
-	defer e.compute.Unlock()
+	e.load.Lock()
+	defer e.load.Unlock()
 	engineLog.reset()
 	p := llama.ModelQuantizeDefaultParams()
 	p.Ftype = ftype

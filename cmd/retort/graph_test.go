@@ -1,0 +1,68 @@
+package main
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// mayImport is the import graph, from DESIGN: which of Retort's packages each
+// one may use. docs/architecture.md draws it.
+var mayImport = map[string][]string{
+	"llm":                     nil,
+	"llm/llmtest":             {"llm"},
+	"models/gguf":             nil,
+	"models":                  {"models/gguf"},
+	"scripts":                 nil,
+	"internal/config":         nil,
+	"internal/setup":          {"models"},
+	"internal/setup/realtest": nil, // a test alone
+	"models/gguf/gguftest":    {"models/gguf"},
+	"local/llamacpp":          {"llm", "models/gguf"},
+	"local/ollama":            {"llm"},
+	"remote/openai":           {"llm"},
+	"ensemble":                {"llm"},
+	"dataset":                 {"llm"},
+	"trainer":                 {"llm", "dataset", "models", "scripts"},
+}
+
+// onlyIn lists dependencies that are kept in one package.
+var onlyIn = map[string]string{
+	"github.com/hybridgroup/yzma":       "local/llamacpp",
+	"github.com/dgraph-io/badger":       "dataset",
+	"github.com/ollama/ollama":          "local/ollama",
+	"github.com/sashabaranov/go-openai": "remote/openai",
+	"github.com/urfave/cli":             "cmd/retort",
+	"github.com/schollz/progressbar":    "cmd/retort",
+}
+
+func TestImportGraph(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", "{{.ImportPath}} {{join .Imports \" \"}}", "retort/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	if len(lines) < len(mayImport) {
+		t.Fatalf("go list found %d packages, fewer than the %d that are known", len(lines), len(mayImport))
+	}
+	for _, line := range lines {
+		fields := strings.Fields(line)
+		pkg := strings.TrimPrefix(fields[0], "retort/")
+		allowed, known := mayImport[pkg]
+		if !known && pkg != "cmd/retort" {
+			t.Errorf("package %s has no place in the graph", pkg)
+			continue
+		}
+		for _, imp := range fields[1:] {
+			if ours, ok := strings.CutPrefix(imp, "retort/"); ok && pkg != "cmd/retort" && !slices.Contains(allowed, ours) {
+				t.Errorf("%s imports %s, which the graph forbids", pkg, ours)
+			}
+			for dep, home := range onlyIn {
+				if strings.HasPrefix(imp, dep) && pkg != home {
+					t.Errorf("%s imports %s, which belongs to %s alone", pkg, imp, home)
+				}
+			}
+		}
+	}
+}
