@@ -75,7 +75,8 @@ func (g *generation) accept(s *sample, token int32, report *reporter) bool {
 		s.first = time.Since(g.begun)
 	}
 	if g.words.endsAnswer(token) {
-		g.finish(s, s.text.rest(), llm.FinishStop)
+		last, _ := s.text.rest()
+		g.finish(s, last, llm.FinishStop)
 		return false
 	}
 	s.out++
@@ -85,11 +86,16 @@ func (g *generation) accept(s *sample, token int32, report *reporter) bool {
 		return false
 	}
 	g.show(s, ev)
-	if s.out >= g.limit {
-		g.finish(s, s.text.rest(), llm.FinishLength)
-		return false
+	if s.out < g.limit {
+		return true
 	}
-	return true
+	reason := llm.FinishLength
+	last, stopped := s.text.rest()
+	if stopped {
+		reason = llm.FinishStop
+	}
+	g.finish(s, last, reason)
+	return false
 }
 
 func (g *generation) show(s *sample, ev llm.Text) {

@@ -14,31 +14,38 @@ type stopGate struct {
 // Of several stop texts the one that begins first counts.
 func (g *stopGate) add(text string) (show string, stopped bool) {
 	g.held += text
+	cut := len(g.held) - g.partial() // a stop text may yet turn out to begin here
+	if first := g.first(); first >= 0 && first <= cut {
+		show, g.held = g.held[:first], ""
+		return show, true
+	}
+	show, g.held = g.held[:cut], g.held[cut:]
+	return show, false
+}
+
+// rest returns what may be shown of the text that was held back, once no more
+// comes, and whether a stop text was in it.
+func (g *stopGate) rest() (show string, stopped bool) {
+	first := g.first()
+	if first < 0 {
+		first = len(g.held)
+	} else {
+		stopped = true
+	}
+	show, g.held = g.held[:first], ""
+	return show, stopped
+}
+
+// first returns where the first stop text begins in held, -1 if there is none.
+func (g *stopGate) first() int {
 	first := -1
 	for _, stop := range g.stops {
 		if i := strings.Index(g.held, stop); i >= 0 && (first < 0 || i < first) {
 			first = i
 		}
 	}
-	if first >= 0 && !g.earlier(first) {
-		show, g.held = g.held[:first], ""
-		return show, true
-	}
-	cut := len(g.held) - g.partial()
-	show, g.held = g.held[:cut], g.held[cut:]
-	return show, false
+	return first
 }
-
-// rest returns what was held back, once no more text comes.
-func (g *stopGate) rest() string {
-	s := g.held
-	g.held = ""
-	return s
-}
-
-// earlier reports whether a longer stop text may yet turn out to begin before
-// position first.
-func (g *stopGate) earlier(first int) bool { return len(g.held)-g.partial() < first }
 
 // partial returns the length of the longest end of held that begins a stop text.
 func (g *stopGate) partial() int {

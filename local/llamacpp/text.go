@@ -39,13 +39,16 @@ func (t *textStream) add(piece string, lp *llm.TokenLogprob) (llm.Text, bool) {
 	return t.show(show, stopped), stopped
 }
 
-// rest returns what is left when the answer ends without a stop text.
-func (t *textStream) rest() llm.Text {
+// rest returns what is left when no more tokens come, and whether a stop text
+// was in it.
+func (t *textStream) rest() (llm.Text, bool) {
 	show, stopped := t.stop.add(t.utf8.rest())
 	if !stopped {
-		show += t.stop.rest()
+		var more string
+		more, stopped = t.stop.rest()
+		show += more
 	}
-	return t.show(show, true)
+	return t.show(show, true), stopped
 }
 
 func (t *textStream) trimLead(text string) string {
