@@ -225,6 +225,9 @@ func (d *demo) askAll(ctx context.Context, title string, s ensemble.Strategy, qu
 	group.SetLimit(demoInFlight)
 	var mu sync.Mutex
 	for i, q := range questions {
+		if ctx.Err() != nil {
+			break
+		}
 		group.Go(func() error {
 			o, err := e.Query(ctx, demoRequest(q))
 			if err != nil && !errors.Is(err, ensemble.ErrNoConsensus) {

@@ -19,7 +19,7 @@ func (p *program) evalCommand() *cli.Command {
 			"  retort eval --model gemma-3-270m --data heldout.jsonl --json",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "model", Usage: "the model's `ID`; without it the model in use"},
-			&cli.StringFlag{Name: "data", Required: true, Usage: "`FILE` of questions"},
+			&cli.StringFlag{Name: "data", Usage: "`FILE` of questions"},
 			&cli.IntFlag{Name: "max-tokens", Value: 64, Usage: "longest answer, in tokens"},
 			&cli.BoolFlag{Name: "answers", Usage: "with --json: every answer too"},
 		},
@@ -43,6 +43,9 @@ type evalView struct {
 }
 
 func runEval(ctx context.Context, c *cli.Context, r *retort) error {
+	if c.String("data") == "" {
+		return usage("eval wants --data FILE")
+	}
 	items, err := readItems(c.String("data"))
 	if err != nil {
 		return err

@@ -29,8 +29,8 @@ func (p *program) examplesCommand() *cli.Command {
 			Flags: append([]cli.Flag{&cli.IntFlag{Name: "limit", Usage: "print at most `N`; 0 is all"}}, filter...)}, runExamplesList),
 		p.verb(&cli.Command{Name: "show", Usage: "print one example whole", ArgsUsage: "ID"}, runExamplesShow),
 		p.verb(&cli.Command{Name: "add", Usage: "keep an answer of your own", Flags: []cli.Flag{
-			&cli.StringFlag{Name: "input", Required: true, Usage: "what is asked"},
-			&cli.StringFlag{Name: "response", Required: true, Usage: "what the answer should be"},
+			&cli.StringFlag{Name: "input", Usage: "what is asked"},
+			&cli.StringFlag{Name: "response", Usage: "what the answer should be"},
 			&cli.StringFlag{Name: "system", Usage: "standing `INSTRUCTIONS`"},
 			&cli.StringFlag{Name: "task-type", Value: "general", Usage: "what kind of `TASK` this is"},
 			&cli.Float64Flag{Name: "quality", Value: 1, Usage: "how good it is, 0 to 1"},

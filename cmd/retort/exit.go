@@ -70,9 +70,23 @@ func (p *program) report(ctx context.Context, err error) int {
 		p.printHint(err)
 		return exitInterrupted
 	}
-	fmt.Fprintln(p.stderr, "retort:", oneLine(err))
-	p.printHint(err)
+	for _, one := range parts(err) {
+		fmt.Fprintln(p.stderr, "retort:", oneLine(one))
+		p.printHint(one)
+	}
 	return exitCode(err)
+}
+
+// parts are the errors that were joined to err, or err alone.
+func parts(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var all []error
+		for _, e := range joined.Unwrap() {
+			all = append(all, parts(e)...)
+		}
+		return all
+	}
+	return []error{err}
 }
 
 func (p *program) printHint(err error) {

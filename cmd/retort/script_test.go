@@ -1,8 +1,13 @@
 package main
 
 import (
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -25,15 +30,50 @@ func TestScripts(t *testing.T) {
 			home := filepath.Join(env.WorkDir, "home")
 			env.Setenv("RETORT_HOME", home)
 			env.Setenv("HOME", env.WorkDir)
-			if err := gguftest.WriteHostile(filepath.Join(env.WorkDir, "hostile")); err != nil {
+			if err := writeHostile(filepath.Join(env.WorkDir, "hostile")); err != nil {
 				return err
 			}
 			return linkPieces(env, home)
 		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": status},
 		Condition: func(cond string) (bool, error) {
 			return cond == "pieces" && os.Getenv("RETORT_TEST_HOME") != "", nil
 		},
 	})
+}
+
+// status runs a program and wants an exit status: status 2 retort brew.
+func status(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: status CODE PROGRAM [ARG ...]")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	var exit *exec.ExitError
+	got := 0
+	if errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if strconv.Itoa(got) != args[0] {
+		ts.Fatalf("exit status %d, want %s", got, args[0])
+	}
+}
+
+var notInFileName = regexp.MustCompile(`[^a-z0-9]+`)
+
+// writeHostile writes the corpus of hostile GGUFs as files.
+func writeHostile(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for _, c := range gguftest.Hostile() {
+		name := notInFileName.ReplaceAllString(strings.ToLower(c.Name), "-") + ".gguf"
+		if err := os.WriteFile(filepath.Join(dir, name), c.Data, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // linkPieces puts the engine, Python and the unpacked bases of the test home

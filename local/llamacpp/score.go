@@ -85,8 +85,12 @@ func (m *Model) score(ctx context.Context, req llm.Request, continuations []stri
 	}
 	j := &job{ctx: ctx, prompt: prompt, box: newMailbox()}
 	j.chooser = &scoring{job: j}
+	follow, err := m.follower(prompt, req.Messages)
+	if err != nil {
+		return nil, err
+	}
 	for i, text := range continuations {
-		path, err := m.after(prompt, req.Messages, m.template.lead+text)
+		path, err := follow(m.template.lead + text)
 		if err != nil {
 			return nil, err
 		}

@@ -64,6 +64,10 @@ func (m *Model) after(prompt []int32, messages []llm.Message, text string) ([]in
 	if err != nil {
 		return nil, err
 	}
+	return m.afterHead(prompt, head, text)
+}
+
+func (m *Model) afterHead(prompt []int32, head, text string) ([]int32, error) {
 	whole, err := m.tokens(head + text)
 	if err != nil {
 		return nil, err
@@ -73,6 +77,34 @@ func (m *Model) after(prompt []int32, messages []llm.Message, text string) ([]in
 		return whole[len(prompt):], nil
 	}
 	return m.tokens(text)
+}
+
+// follower returns a function that does what after does for many texts behind
+// the same prompt, without reading the whole prompt again for each: the last
+// line of it decides how a text is cut, unless the first text shows otherwise.
+func (m *Model) follower(prompt []int32, messages []llm.Message) (func(text string) ([]int32, error), error) {
+	head, err := m.template.prompt(messages)
+	if err != nil {
+		return nil, err
+	}
+	line := head[strings.LastIndex(strings.TrimRight(head, "\n"), "\n")+1:]
+	lineIDs, err := m.tokens(line)
+	if err != nil {
+		return nil, err
+	}
+	checked, short := false, false
+	return func(text string) ([]int32, error) {
+		if checked && !short {
+			return m.afterHead(prompt, head, text)
+		}
+		ids, err := m.afterHead(lineIDs, line, text)
+		if checked || err != nil {
+			return ids, err
+		}
+		full, err := m.afterHead(prompt, head, text)
+		checked, short = true, slices.Equal(ids, full)
+		return full, err
+	}, nil
 }
 
 // endOnce cuts ids after the first token that ends an answer, and adds one if
