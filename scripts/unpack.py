@@ -20,6 +20,10 @@ from job import RunError
 LONG = 1000
 
 
+# Pre-tokenizers of llama.cpp that take every digit by itself before they cut as GPT-2's does.
+DIGITS_APART = {"smollm", "starcoder", "refact", "command-r", "codeshell"}
+
+
 def unpack(gguf_file, folder, digest=""):
     """Fill folder from gguf_file unless it is whole. Raises RunError."""
     folder = Path(folder)
@@ -106,12 +110,26 @@ def quick_reader():
     return Reader
 
 
+def tokenizer(gguf_file, folder):
+    """Save the tokenizer of a GGUF into folder, such that it cuts text as llama.cpp does. Training does not need it:
+    it is for those who take the unpacked model elsewhere."""
+    import gguf
+    from tokenizers import pre_tokenizers
+    from transformers import AutoTokenizer
+
+    words = AutoTokenizer.from_pretrained(**location(gguf_file))
+    field = gguf.GGUFReader(gguf_file).get_field("tokenizer.ggml.pre")
+    if field and field.contents() in DIGITS_APART:  # transformers takes all of these for GPT-2's
+        words.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+            [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+        )
+    words.save_pretrained(folder)
+
+
 if __name__ == "__main__":
     from run import prepare_environment
 
     prepare_environment(os.cpu_count())
     unpack(sys.argv[1], sys.argv[2])
     if sys.argv[3:] == ["--tokenizer"]:
-        from transformers import AutoTokenizer
-
-        AutoTokenizer.from_pretrained(**location(sys.argv[1])).save_pretrained(sys.argv[2])
+        tokenizer(sys.argv[1], sys.argv[2])

@@ -63,19 +63,21 @@ func isTerminal(w io.Writer) bool {
 }
 
 // bar shows how far a long piece of work has come: a progress bar on a terminal,
-// one line at its start and one at its end elsewhere.
+// a line at its start, its quarters and its end elsewhere.
 type bar struct {
 	out   io.Writer
 	title string
 	start time.Time
 	bar   *progressbar.ProgressBar // nil off a terminal
 	once  sync.Once
+
+	total, at, quarters int64 // for the lines: units of work, and quarters shown
 }
 
 // bar starts one for total units of work; -1 is unknown. The unit "B" stands
 // for bytes.
 func (o output) bar(title string, total int64, unit string) *bar {
-	b := &bar{out: o.stderr, title: title, start: time.Now()}
+	b := &bar{out: o.stderr, title: title, start: time.Now(), total: total}
 	if !isTerminal(o.stderr) {
 		fmt.Fprintf(o.stderr, "%s ...\n", title)
 		return b
@@ -89,15 +91,17 @@ func (o output) bar(title string, total int64, unit string) *bar {
 	return b
 }
 
-func (b *bar) add(n int64) {
-	if b.bar != nil {
-		_ = b.bar.Add64(n)
-	}
-}
+func (b *bar) add(n int64) { b.set(b.at + n) }
 
 func (b *bar) set(n int64) {
+	b.at = n
 	if b.bar != nil {
 		_ = b.bar.Set64(n)
+		return
+	}
+	if quarter := 4 * n / max(b.total, 1); b.total > 0 && quarter > b.quarters && quarter < 4 {
+		b.quarters = quarter
+		fmt.Fprintf(b.out, "%s: %d %% (%s)\n", b.title, 25*quarter, seconds(time.Since(b.start)))
 	}
 }
 

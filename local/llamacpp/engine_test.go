@@ -3,6 +3,8 @@ package llamacpp
 import (
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 
 	"retort/llm"
@@ -43,6 +45,7 @@ func testFile(t testing.TB, id string) string {
 	return files[0]
 }
 
+// testModel opens a model of the test's own.
 func testModel(t testing.TB, id string, opts Options) *Model {
 	t.Helper()
 	m, err := testEngine(t).Open(t.Context(), testFile(t, id), opts)
@@ -53,23 +56,67 @@ func testModel(t testing.TB, id string, opts Options) *Model {
 	return m
 }
 
-func TestSmoke(t *testing.T) {
-	for _, id := range []string{smol, gemma} {
-		m := testModel(t, id, Options{Threads: 0})
-		req := llm.Request{Messages: []llm.Message{llm.User("What is the capital of France?")}, Sampling: llm.Sampling{Temperature: new(0.0), MaxOutputTokens: 20}, Logprobs: 1}
-		r, err := llm.Collect(t.Context(), m, req)
-		t.Logf("%q %v %+v", r.Text, err, r.Usage)
-		sum := 0.0
-		for _, l := range r.Logprobs {
-			sum += l.Logprob
+// shared are the models that tests use together, opened with default options.
+var shared struct {
+	sync.Mutex
+	models map[string]*Model
+}
+
+// sharedModel returns a model that other tests have used and will use.
+func sharedModel(t testing.TB, id string) *Model {
+	t.Helper()
+	e, file := testEngine(t), testFile(t, id)
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.models[id] == nil {
+		m, err := e.Open(t.Context(), file, Options{ID: "llamacpp/" + id})
+		if err != nil {
+			t.Fatal(err)
 		}
-		sc, err := m.Score(t.Context(), req, []string{r.Text, " Paris", "London", "Par"})
-		t.Log(sum, sc, err)
-		rs, err := llm.CollectN(t.Context(), m, llm.Request{Messages: req.Messages, Sampling: llm.Sampling{Seed: new(int64(1)), MaxOutputTokens: 8}}, 8)
-		for _, r := range rs {
-			t.Logf("%q %+v", r.Text, r.Usage)
+		if shared.models == nil {
+			shared.models = make(map[string]*Model)
 		}
-		tk, err := m.Tokenize(req.Messages, "Paris")
-		t.Log(tk, err, testEngine(t).Info())
+		shared.models[id] = m
+	}
+	return shared.models[id]
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	for _, model := range shared.models {
+		_ = model.Close()
+	}
+	os.Exit(code)
+}
+
+// greedy asks for the likeliest answer of at most n tokens.
+func greedy(text string, n int) llm.Request {
+	return llm.Request{
+		Messages: []llm.Message{llm.User(text)},
+		Sampling: llm.Sampling{Temperature: new(0.0), MaxOutputTokens: n},
+	}
+}
+
+func collect(t testing.TB, m llm.Model, req llm.Request) llm.Response {
+	t.Helper()
+	resp, err := llm.Collect(t.Context(), m, req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp
+}
+
+func TestLoad_isOnePerProcess(t *testing.T) {
+	e := testEngine(t)
+	again, err := Load(filepath.Join(testHome(t), "engine", "."))
+	if err != nil || again != e {
+		t.Errorf("second Load of the same folder = %p, %v; want %p", again, err, e)
+	}
+	if _, err := Load(t.TempDir()); err == nil || !strings.Contains(err.Error(), "already runs") {
+		t.Errorf("Load of another folder: %v", err)
+	}
+	info := e.Info()
+	if len(info.Devices) == 0 || !strings.Contains(info.Features, "=") {
+		t.Errorf("Info = %+v, want devices and features", info)
 	}
 }

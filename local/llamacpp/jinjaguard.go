@@ -26,12 +26,12 @@ const (
 
 // Bounds of one rendering.
 const (
-	renderSteps  = 100_000
-	renderMacros = 2_000
-	renderTime   = 2 * time.Second
-	renderBytes  = 16 << 20  // of output, beside what the messages hold
-	renderValue  = 256 << 10 // of one value, beside what the messages hold
-	renderRange  = 10_000    // items of one range
+	renderSteps = 100_000
+	renderDepth = 32 // macros that call each other
+	renderTime  = 2 * time.Second
+	renderBytes = 16 << 20  // of output, beside what the messages hold
+	renderValue = 256 << 10 // of one value, beside what the messages hold
+	renderRange = 10_000    // items of one range
 )
 
 // guardPrefix begins the names that belong to the guard.
@@ -83,16 +83,17 @@ func guardTag(t jinjaTag) string {
 	case "for":
 		return tag + "{%set retort__=retort__step(0)%}"
 	case "macro", "call":
-		return tag + "{%set retort__=retort__macro()%}"
+		return tag + "{%set retort__=retort__enter()%}"
+	case "endmacro", "endcall":
+		return "{%set retort__=retort__leave()%}" + tag
 	}
 	return tag
 }
 
-func keyword(body string) string {
-	return strings.TrimSpace(body)[:len(wordRE.FindString(strings.TrimSpace(body)))]
-}
+// keyword returns the word that a tag begins with.
+func keyword(body string) string { return jinjaWord.FindString(strings.TrimSpace(body)) }
 
-var wordRE = regexp.MustCompile(`^[a-z]+`)
+var jinjaWord = regexp.MustCompile(`^[a-z]+`)
 
 // jinjaTokens splits the inside of a tag.
 var jinjaTokens = regexp.MustCompile(`'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[A-Za-z_]\w*|\d+|\*\*|\S`)
@@ -172,9 +173,9 @@ func growthOf(tokens []string) (int, error) {
 
 // renderBudget is what is left of the bounds of one rendering.
 type renderBudget struct {
-	steps, macros, bytes int
-	value                int // bytes of one value
-	deadline             time.Time
+	steps, depth, bytes int
+	value               int // bytes of one value
+	deadline            time.Time
 }
 
 var errBudget = errors.New("it does not come to an end")
@@ -183,7 +184,7 @@ var errBudget = errors.New("it does not come to an end")
 func newRenderBudget(input int) *renderBudget {
 	return &renderBudget{
 		steps:    renderSteps,
-		macros:   renderMacros,
+		depth:    renderDepth,
 		bytes:    renderBytes + 4*input,
 		value:    renderValue + 4*input,
 		deadline: time.Now().Add(renderTime),
@@ -193,7 +194,7 @@ func newRenderBudget(input int) *renderBudget {
 func (b *renderBudget) spend(bytes int) error {
 	b.steps--
 	b.bytes -= bytes
-	if b.steps < 0 || b.macros < 0 || b.bytes < 0 || time.Now().After(b.deadline) {
+	if b.steps < 0 || b.depth < 0 || b.bytes < 0 || time.Now().After(b.deadline) {
 		return errBudget
 	}
 	return nil
@@ -228,9 +229,13 @@ func (b *renderBudget) functions() map[string]jinja.Value {
 		guardPrefix + "step": define("step", func(args []jinja.Value) (jinja.Value, error) {
 			return jinja.None(), b.spend(int(args[0].AsInt()))
 		}),
-		guardPrefix + "macro": define("macro", func([]jinja.Value) (jinja.Value, error) {
-			b.macros--
+		guardPrefix + "enter": define("enter", func([]jinja.Value) (jinja.Value, error) {
+			b.depth--
 			return jinja.None(), b.spend(0)
+		}),
+		guardPrefix + "leave": define("leave", func([]jinja.Value) (jinja.Value, error) {
+			b.depth++
+			return jinja.None(), nil
 		}),
 		"range": define("range", boundedRange),
 	}

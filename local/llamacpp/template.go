@@ -42,14 +42,25 @@ func newTemplate(nameOrSource, bos, eos string) (*chatTemplate, error) {
 	if !strings.Contains(t.source, "{") {
 		return nil, fmt.Errorf("chat template %q: no such built-in, and no Jinja either", oneLine(t.source))
 	}
-	source, err := guardJinja(t.source)
-	if err != nil {
-		return nil, fmt.Errorf("chat template: %w", err)
-	}
-	if t.compiled, err = jinja.Compile(source); err != nil {
+	var err error
+	if t.compiled, err = compile(t.source); err != nil {
 		return nil, fmt.Errorf("chat template: %s", oneLine(err.Error()))
 	}
 	return t, nil
+}
+
+// compile turns a template from anywhere into one that is bounded.
+func compile(source string) (t *jinja.Template, err error) {
+	defer func() {
+		if p := recover(); p != nil { // the compiler does not check all it is given
+			err = fmt.Errorf("%v", p)
+		}
+	}()
+	guarded, err := guardJinja(source)
+	if err != nil {
+		return nil, err
+	}
+	return jinja.Compile(guarded)
 }
 
 // digest identifies the source.

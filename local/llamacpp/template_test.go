@@ -1,0 +1,172 @@
+package llamacpp
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"retort/llm"
+)
+
+// TestTemplate_rendersAsTheTrainingSide compares with what testdata/jinja's
+// render.py got from the library that trains.
+func TestTemplate_rendersAsTheTrainingSide(t *testing.T) {
+	data, err := os.ReadFile("testdata/jinja/rendered.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []struct {
+		Template, Talk, Text, Error string
+		Messages                    []llm.Message
+		AddPrompt                   bool `json:"add_generation_prompt"`
+	}
+	if err := json.Unmarshal(data, &cases); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range cases {
+		source, err := os.ReadFile(filepath.Join("testdata/jinja", c.Template))
+		if err != nil {
+			source, err = os.ReadFile(filepath.Join("templates", c.Template))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		tmpl, err := newTemplate(string(source), "<s>", "</s>")
+		if err != nil {
+			t.Fatalf("%s: %v", c.Template, err)
+		}
+		got, err := tmpl.render(c.Messages, c.AddPrompt)
+		if got != c.Text || (err != nil) != (c.Error != "") {
+			t.Errorf("%s, %s, prompt %v:\n got %q, %v\nwant %q %s", c.Template, c.Talk, c.AddPrompt, got, err, c.Text, c.Error)
+		}
+	}
+}
+
+func TestTemplate_findsBuiltins(t *testing.T) {
+	plain, err := newTemplate("", "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plain.lead != " " || len(plain.stops) == 0 {
+		t.Errorf("the default template has lead %q and stops %q", plain.lead, plain.stops)
+	}
+	again, err := newTemplate(plain.source, "", "") // as it comes back out of a manifest
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again.lead != plain.lead || again.digest() != plain.digest() {
+		t.Error("the source of a built-in is not known as that built-in")
+	}
+	for _, bad := range []string{"no-such", "{% for x in y %}", "{{ 'a }}", "{% nonsense %}", "../template"} {
+		if _, err := newTemplate(bad, "", ""); err == nil || strings.Contains(err.Error(), "\n") {
+			t.Errorf("template %q: error %v, want one line", bad, err)
+		}
+	}
+}
+
+// TestTemplate_hostile renders templates that would take all memory, all time
+// or the whole process. Each is refused, at the latest while it renders.
+func TestTemplate_hostile(t *testing.T) {
+	double := func(times int, what string) string { return strings.Repeat(what, times) }
+	for name, source := range map[string]string{
+		"long loop":           "{% for i in range(999999999) %}x{% endfor %}",
+		"range down":          "{% for i in range(0, -999999999, -1) %}x{% endfor %}",
+		"nested loops":        double(6, "{% for i in range(9999) %}") + "x" + double(6, "{% endfor %}"),
+		"silent loops":        double(3, "{% for i in range(9999) %}") + double(3, "{% endfor %}"),
+		"recursion":           "{% macro f(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}",
+		"silent recursion":    "{% macro f(x) %}{% if f(x) %}{% endif %}{% endmacro %}{% if f(1) %}{% endif %}",
+		"recursion of two":    "{% macro f(g) %}{{ g(g) }}{% endmacro %}{{ f(f) }}",
+		"call block":          "{% macro f() %}{% call f() %}{% endcall %}{% endmacro %}{{ f() }}",
+		"doubling":            "{% set x = 'ab' %}" + double(40, "{% set x = x ~ x %}") + "{{ x }}",
+		"doubling with plus":  "{% set x = 'ab' %}" + double(40, "{% set x = x + x %}") + "{{ x }}",
+		"doubling a block":    "{% set x = 'ab' %}" + double(40, "{% set x %}{{ x }}{{ x }}{% endset %}") + "{{ x }}",
+		"doubling a list":     "{% set x = ['ab'] %}" + double(40, "{% set x = [x, x] %}") + "{{ x }}",
+		"doubling in a field": "{% set n = namespace(x='ab') %}" + double(40, "{% set n.x = n.x ~ n.x %}"),
+		"repeat":              "{{ 'a' * 99999999999 }}",
+		"power":               "{{ 9 ** 9 }}",
+		"indent":              "{{ messages | tojson(indent=999999999) }}",
+		"replace":             "{% set x = messages[0].content %}{{ x.replace('', x) }}",
+		"replace chain":       "{{ messages[0].content" + double(9, " | replace('a', 'aaaaaaaa')") + " }}",
+		"join":                "{{ messages[0].content | join(messages[0].content) }}",
+		"itself in a list":    "{% set l = [] %}{% if l.append(l) %}{% endif %}{{ l }}",
+		"itself in a field":   "{% set n = namespace() %}{% set n.x = n %}{% if n | string %}{% endif %}",
+		"itself, by a list":   "{% set n = namespace() %}{% set l = [n] %}{% set n.x = l %}{% if n == n %}{% endif %}",
+		"a name of the guard": "{% set retort__out = 1 %}{{ 1 }}",
+		"a long tag":          "{{ " + double(9999, "1 ~ ") + "1 }}",
+		"a long source":       double(99999, "{{ 1 }}"),
+		"raw":                 "{% raw %}{{ x }}{% endraw %}",
+		"panic":               "{{ messages | tojson(indent=-1) }}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			begun := time.Now()
+			tmpl, err := newTemplate(source, "", "")
+			if err == nil {
+				_, err = tmpl.prompt([]llm.Message{llm.User(strings.Repeat("a", 1000))})
+			}
+			if err == nil || strings.Contains(err.Error(), "\n") {
+				t.Errorf("error %v, want one line", err)
+			}
+			if d := time.Since(begun); d > 5*renderTime {
+				t.Errorf("took %v", d)
+			}
+		})
+	}
+}
+
+// TestTemplate_longConversation is far above what a budget must allow.
+func TestTemplate_longConversation(t *testing.T) {
+	var talk []llm.Message
+	for range 1000 {
+		talk = append(talk, llm.User(strings.Repeat("word ", 200)), llm.Assistant("fine"))
+	}
+	for _, name := range []string{"indented", "namespace"} {
+		source, err := os.ReadFile("testdata/jinja/" + name + ".jinja")
+		if err != nil {
+			t.Fatal(err)
+		}
+		tmpl, err := newTemplate(string(source), "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := tmpl.prompt(talk)
+		if err != nil || len(text) < 1_000_000 {
+			t.Errorf("%s: %d bytes, %v", name, len(text), err)
+		}
+	}
+}
+
+func TestTemplate_refusalIsABadRequest(t *testing.T) {
+	tmpl, err := newTemplate("{{ raise_exception('no tools here') }}", "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = tmpl.prompt([]llm.Message{llm.User("hi")})
+	if !errors.Is(err, llm.ErrBadRequest) || !strings.Contains(err.Error(), "no tools here") {
+		t.Errorf("error %v, want ErrBadRequest with the template's words", err)
+	}
+}
+
+func FuzzTemplate(f *testing.F) {
+	files, _ := filepath.Glob("testdata/jinja/*.jinja")
+	for _, name := range files {
+		source, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(source))
+	}
+	f.Add("{% set n = namespace(a=1) %}{% set n.a = [n] %}{{ n }}")
+	f.Fuzz(func(t *testing.T, source string) {
+		begun := time.Now()
+		if tmpl, err := newTemplate(source, "<s>", "</s>"); err == nil {
+			_, _ = tmpl.prompt([]llm.Message{llm.System("a"), llm.User("b")})
+		}
+		if d := time.Since(begun); d > 5*renderTime {
+			t.Errorf("took %v", d)
+		}
+	})
+}
