@@ -48,6 +48,8 @@ def prepare_environment(threads):
     os.environ["TQDM_DISABLE"] = "1"
     os.environ["TRANSFORMERS_VERBOSITY"] = "error"
     os.environ["OMP_NUM_THREADS"] = str(threads)
+    # Threads that wait by spinning make a step many times slower as soon as anything else runs.
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
     warnings.simplefilter("ignore", FutureWarning)  # TRL's, about its own use of transformers
 

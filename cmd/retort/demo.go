@@ -27,8 +27,15 @@ const (
 	demoSeed        = 7
 )
 
-// demoMembers are the two starter models, of different families.
-var demoMembers = []string{"smollm2-135m-instruct", "gemma-3-270m"}
+// demoMembers are the two starter models, of different families, and which of
+// the few-shot prefixes each is shown. The one that is slow to read is shown one.
+var demoMembers = []struct {
+	id       string
+	prefixes []int
+}{
+	{"smollm2-135m-instruct", []int{0}},
+	{"gemma-3-270m", []int{1, 2}},
+}
 
 func (p *program) demoCommand() *cli.Command {
 	return p.verb(&cli.Command{
@@ -145,7 +152,11 @@ func demoRequest(text string) llm.Request {
 // calibrate opens the members and takes off what each prefers whatever it is
 // asked.
 func (d *demo) calibrate(ctx context.Context) (err error) {
-	d.members, err = d.retort.members(ctx, memberChoice{ids: demoMembers})
+	var ids []string
+	for _, m := range demoMembers {
+		ids = append(ids, m.id)
+	}
+	d.members, err = d.retort.members(ctx, memberChoice{ids: ids})
 	if err != nil {
 		return err
 	}
@@ -156,13 +167,23 @@ func (d *demo) calibrate(ctx context.Context) (err error) {
 	bar := d.bar("Calibrating two models", int64(len(d.members)*len(batch)), "request")
 	defer bar.end(&err)
 	for i, m := range d.members {
-		m.Samples, m.Choices, m.Prefixes = demoSamples, d.data.topics, d.data.prefixes()
+		m.Samples, m.Choices, m.Prefixes = demoSamples, d.data.topics, d.shown(i)
 		d.members[i], err = m.Calibrate(ctx, batch, func(done, _ int) { bar.set(int64(i*len(batch) + done)) })
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// shown are the few-shot prefixes that member i is shown.
+func (d *demo) shown(i int) [][]llm.Message {
+	all := d.data.prefixes()
+	var out [][]llm.Message
+	for _, n := range demoMembers[i].prefixes {
+		out = append(out, all[n])
+	}
+	return out
 }
 
 // label has the ensemble label every unlabelled request and keeps what the
@@ -261,9 +282,9 @@ func (d *demo) measureTeachers(ctx context.Context) error {
 		}
 	}
 	d.view.EnsembleAccuracy = float64(right) / float64(len(outcomes))
-	prefix := d.data.prefixes()[0]
-	for _, id := range demoMembers {
-		rep, err := d.evaluate(ctx, id, d.data.heldOut, trainer.EvalOptions{MaxOutputTokens: 8,
+	for i, m := range demoMembers {
+		prefix := d.shown(i)[0]
+		rep, err := d.evaluate(ctx, m.id, d.data.heldOut, trainer.EvalOptions{MaxOutputTokens: 8,
 			Prompt: func(it trainer.Item) []llm.Message {
 				return append(prefix[:len(prefix):len(prefix)], it.Prompt()...)
 			}})
@@ -271,7 +292,7 @@ func (d *demo) measureTeachers(ctx context.Context) error {
 			return err
 		}
 		if rep.Accuracy >= d.view.FewShotAccuracy {
-			d.view.FewShotAccuracy, d.view.FewShotModel, d.view.FewShotPromptTokens = rep.Accuracy, id, rep.MeanInputTokens()
+			d.view.FewShotAccuracy, d.view.FewShotModel, d.view.FewShotPromptTokens = rep.Accuracy, m.id, rep.MeanInputTokens()
 		}
 	}
 	return nil

@@ -36,6 +36,9 @@ func TestParity(t *testing.T) {
 	if home == "" {
 		t.Skip("RETORT_TEST_HOME is not set")
 	}
+	if testing.Short() {
+		t.Skip("it loads models in Python")
+	}
 	eng, err := llamacpp.Load(filepath.Join(home, "engine"))
 	if err != nil {
 		t.Fatal(err)

@@ -9,10 +9,10 @@ import (
 func TestZZ(t *testing.T) {
 	e := testEngine(t)
 	for _, id := range []string{smol, gemma} {
-		for _, typ := range []string{"", "F32", "F16", "BF16", "Q8_0", "Q4_0", "Q5_0", "Q4_K_M", "Q6_K"} {
+		for _, typ := range []string{"F32", "F16", "BF16", "Q8_0", "Q4_0", "Q6_K"} {
 			path := testFile(t, id)
 			if typ != "" {
-				out := "/work/lab/llq/" + id + "-" + typ + ".gguf"
+				out := "/work/lab/llq/t-" + id + "-" + typ + ".gguf"
 				if _, err := os.Stat(out); err != nil {
 					t0 := time.Now()
 					if err := e.Quantize(t.Context(), path, out, typ); err != nil {
@@ -43,7 +43,7 @@ func bench(t *testing.T, e *Engine, name, path string) {
 		rows = append(rows, row{seq: 0, pos: p, token: int32(1000 + p)})
 	}
 	d.decode(rows, no)
-	for _, rw := range [][2]int{{1, 1}, {4, 4}, {8, 8}, {16, 16}, {20, 1}, {80, 4}, {240, 1}} {
+	for _, rw := range [][2]int{{4, 4}, {16, 16}, {20, 1}} {
 		best := time.Hour
 		for range 3 {
 			rows = rows[:0]
