@@ -45,7 +45,10 @@ fuzz: ## run every fuzz target for FUZZTIME each
 
 bench: setup ## measure: store, engine, and the training step against TRL's default
 	$(TESTHOME) $(GO) test -run '^$$' -bench . -benchtime 1x ./dataset ./local/llamacpp
-	$(TESTHOME) && "$$RETORT_TEST_HOME/python/bin/python" scripts/bench.py
+	$(TESTHOME) && for id in smollm2-135m-instruct gemma-3-270m; do \
+	  base="$$RETORT_TEST_HOME/cache/bench/$$id"; python="$$RETORT_TEST_HOME/python/bin/python"; \
+	  "$$python" scripts/unpack.py "$$RETORT_TEST_HOME/models/$$id/model.gguf" "$$base" && \
+	  "$$python" scripts/bench.py "$$base" || exit 1; done
 
 test-ollama: ## run the Ollama tests against the server at RETORT_TEST_OLLAMA
 	$(TESTHOME) $(GO) test -count=1 -v -run Ollama ./local/ollama ./cmd/retort

@@ -1,4 +1,6 @@
-"""The job of a run directory: what job.json says. Everything else starts from load(). By hand, to check a job:
+"""The job of a run directory: what job.json says.
+
+Everything else starts from load(). By hand, to check a job:
 
     python job.py job.json
 """

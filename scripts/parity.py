@@ -59,7 +59,9 @@ def main():
     prepare_environment(os.cpu_count())
     answer = {}
     if "ids" in request:
-        answer["logprobs"] = logprobs(*(request.get(k) for k in ("base", "ids", "adapter")), request.get("top", 20), request.get("want"))
+        answer["logprobs"] = logprobs(
+            *(request.get(k) for k in ("base", "ids", "adapter")), request.get("top", 20), request.get("want")
+        )
     if "conversations" in request:
         answer["tokens"] = tokens(*(request.get(k) for k in ("tokenizer", "conversations", "template")))
     json.dump(answer, sys.stdout)

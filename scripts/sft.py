@@ -53,8 +53,8 @@ def visits(job, rows):
     return [rows[i] for i in batches.order(len(rows), job.train.epochs, job.seed)]
 
 
-def build(job, rows):
-    """The trainer for a job, its model loaded and its LoRA layers in place."""
+def build(job, rows, **changes):
+    """The trainer for a job, its model loaded and its LoRA layers in place. changes are to TRL's settings."""
     import torch
     from datasets import Dataset
     from peft import LoraConfig
@@ -77,20 +77,20 @@ def build(job, rows):
     ids, labels = zip(*visits(job, rows))
     return trainer_class(job.fast_loss)(
         model=model,
-        args=arguments(job, len(ids)),
+        args=arguments(job, len(ids), changes),
         train_dataset=Dataset.from_dict({"input_ids": ids, "labels": labels}),
         data_collator=batches.collator(model.config) if job.fast_loss else None,
         peft_config=lora,
     )
 
 
-def arguments(job, visited):
+def arguments(job, visited, changes):
     """The job's settings in TRL's words, for so many visits of examples."""
     from trl import SFTConfig
 
     t, cuda = job.train, job.profile == "cuda"
     steps = math.ceil(math.ceil(visited / t.batch_size) / t.gradient_accumulation)
-    return SFTConfig(
+    settings = dict(
         output_dir=str(job.path("checkpoints")),
         num_train_epochs=1,
         train_sampling_strategy="sequential",
@@ -113,6 +113,7 @@ def arguments(job, visited):
         report_to="none",
         disable_tqdm=True,
     )
+    return SFTConfig(**settings | changes)
 
 
 def fingerprint(job, rows):

@@ -14,7 +14,8 @@ CHATML = (
 )
 GEMMA = (
     "{{ bos_token }}{% for m in messages %}<start_of_turn>{{ 'model' if m['role'] == 'assistant' else m['role'] }}\n"
-    "{{ m['content'] | trim }}<end_of_turn>\n{% endfor %}{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
+    "{{ m['content'] | trim }}<end_of_turn>\n{% endfor %}"
+    "{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
 )
 
 
@@ -62,6 +63,8 @@ def learn(split, alphabet):
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = split
     size = len(alphabet) + 150
-    tokenizer.train_from_iterator([TEXT], trainers.BpeTrainer(vocab_size=size, initial_alphabet=alphabet, show_progress=False))
+    tokenizer.train_from_iterator(
+        [TEXT], trainers.BpeTrainer(vocab_size=size, initial_alphabet=alphabet, show_progress=False)
+    )
     merges = json.loads(tokenizer.to_str())["model"]["merges"]
     return sorted(tokenizer.get_vocab(), key=tokenizer.token_to_id), [" ".join(pair) for pair in merges]

@@ -25,6 +25,7 @@ const (
 	demoCalibration = 96  // unlabelled requests that the members are calibrated on
 	demoInFlight    = 4   // requests at once
 	demoSeed        = 7
+	demoEpochs      = 2 // over the kept examples, balanced by topic
 )
 
 // demoMembers are the two starter models, of different families, and which of
@@ -311,7 +312,10 @@ func (d *demo) train(ctx context.Context, name, base string) error {
 		}
 		examples = append(examples, ex)
 	}
-	out, err := d.finetune(ctx, trainer.Options{Base: base, ID: name, TaskType: demoTask, Examples: sequence(examples),
+	hyper := trainer.DefaultHyper(trainer.DetectProfile())
+	hyper.Train.Epochs = demoEpochs
+	out, err := d.finetune(ctx, trainer.Options{Base: base, ID: name, TaskType: demoTask, Hyper: hyper,
+		Examples: sequence(dataset.Balance(examples)),
 		HeldOut: d.data.heldOut, Against: base, MaxOutputTokens: 8, Threads: d.cfg.Int("threads"), Promote: true})
 	if err != nil {
 		return err

@@ -20,7 +20,7 @@ import (
 
 // defaultBase is the starter model that is trained when none is named: the one
 // that learnt more in the same time when both were measured.
-const defaultBase = "smollm2-135m-instruct"
+const defaultBase = "gemma-3-270m"
 
 func (p *program) finetuneCommand() *cli.Command {
 	return p.verb(&cli.Command{
@@ -38,6 +38,7 @@ func (p *program) finetuneCommand() *cli.Command {
 			&cli.Float64Flag{Name: "min-quality", Usage: "only examples of at least this quality; without it what was kept"},
 			&cli.StringFlag{Name: "eval", Usage: "`FILE` of held-out questions ({\"input\", \"answer\"} on each line)"},
 			&cli.StringFlag{Name: "against", Usage: "`ID` of the model to be better than; without it the one in use, or the base"},
+			&cli.BoolFlag{Name: "balance", Usage: "take equally many examples of each answer (for closed sets of answers)"},
 			&cli.BoolFlag{Name: "no-use", Usage: "do not put the result in use, however good it is"},
 			&cli.IntFlag{Name: "epochs", Usage: "passes over the examples"},
 			&cli.IntFlag{Name: "batch-size", Usage: "examples in one step"},
@@ -68,6 +69,9 @@ func runFinetune(ctx context.Context, c *cli.Context, r *retort) error {
 		if heldOut, err = readItems(path); err != nil {
 			return err
 		}
+	}
+	if c.Bool("balance") {
+		picked = dataset.Balance(picked)
 	}
 	if len(picked) < dataset.ReadyExamples {
 		r.note("%d examples are few: %d or more are recommended", len(picked), dataset.ReadyExamples)

@@ -59,7 +59,10 @@ class ExamplesTest(unittest.TestCase):
             ('{"input_ids": [1, 2], "completion_mask": [0, 2]}', "want token ids"),
             ('{"input_ids": [1, 2], "completion_mask": [0, 0]}', "want a prompt first"),
             ('{"input_ids": [1, 2], "completion_mask": [1, 1]}', "want a prompt first"),
-            (json.dumps({"input_ids": [1] * 65, "completion_mask": [0] + [1] * 64}), "65 tokens, more than max_length 64"),
+            (
+                json.dumps({"input_ids": [1] * 65, "completion_mask": [0] + [1] * 64}),
+                "65 tokens, more than max_length 64",
+            ),
         ]:
             folder = fixtures.directory(fixtures.job())
             (folder / "data/train.jsonl").write_text(good + "\n" + line + "\n")

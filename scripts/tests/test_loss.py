@@ -34,7 +34,9 @@ class FastLossTest(unittest.TestCase):
         self.assertGreater(len(gradients), 20)
         for key, gradient in gradients.items():
             self.assertGreater(gradient.abs().max().item(), 0, key)
-            torch.testing.assert_close(gradient, expected[key], rtol=1e-3, atol=1e-5, msg=lambda m, key=key: f"{key}: {m}")
+            torch.testing.assert_close(
+                gradient, expected[key], rtol=1e-3, atol=1e-5, msg=lambda m, key=key: f"{key}: {m}"
+            )
         return parts
 
     def test_equals_that_of_trl(self):
@@ -92,7 +94,7 @@ class BatchesTest(unittest.TestCase):
             self.assertEqual(batches.shared_prefix(examples), want)
 
     def test_packs_without_padding(self):
-        rows = [{"input_ids": i, "labels": l} for i, l in fixtures.rows(8)]
+        rows = [{"input_ids": ids, "labels": labels} for ids, labels in fixtures.rows(8)]
         batch = batches.pack(rows, batches.shared_prefix(rows))
         self.assertEqual(batch["input_ids"].numel(), 4 + sum(len(r["input_ids"]) - 4 for r in rows))
-        self.assertEqual((batch["labels"] != -100).sum(), sum(l != -100 for r in rows for l in r["labels"]))
+        self.assertEqual((batch["labels"] != -100).sum(), sum(label != -100 for r in rows for label in r["labels"]))

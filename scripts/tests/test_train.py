@@ -10,7 +10,7 @@ from tests.fixtures import SCRIPTS
 import examples
 import job as jobs
 import manifest
-import run
+
 import sft
 from job import RunError
 

@@ -34,7 +34,9 @@ class UnpackTest(unittest.TestCase):
         tokens = "tokenizer.ggml.tokens"
         self.assertEqual(len(quick.fields[tokens].data), len(full.fields[tokens].data))
         self.assertEqual(sum(part.size for part in quick.fields[tokens].parts[3:]), 0)
-        self.assertEqual([(t.name, t.data_offset) for t in quick.tensors], [(t.name, t.data_offset) for t in full.tensors])
+        self.assertEqual(
+            [(t.name, t.data_offset) for t in quick.tensors], [(t.name, t.data_offset) for t in full.tensors]
+        )
 
     def test_leaves_a_whole_folder_alone_and_replaces_a_damaged_one(self):
         folder = fixtures.PLACE / "again"
@@ -70,12 +72,16 @@ class ConfigurationTest(unittest.TestCase):
         return LlamaConfig(head_dim=head_dim, rope_parameters={"rope_type": "default", "rope_theta": theta})
 
     def test_keeps_the_rope_of_llama_3(self):
-        from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
         import torch
+        from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
         want = self.config()
         want.rope_parameters.update(
-            rope_type="llama3", factor=32.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=8192
+            rope_type="llama3",
+            factor=32.0,
+            low_freq_factor=1.0,
+            high_freq_factor=4.0,
+            original_max_position_embeddings=8192,
         )
         scaled, _ = ROPE_INIT_FUNCTIONS["llama3"](want, "cpu")
         factors = (1.0 / 500000.0 ** (torch.arange(32) / 32) / scaled).numpy()
@@ -87,7 +93,11 @@ class ConfigurationTest(unittest.TestCase):
             configuration.complete(self.config(), {"general.architecture": "llama"}, SimpleNamespace(data=factors))
 
     def test_keeps_linear_scaling_and_refuses_others(self):
-        scaling = {"general.architecture": "llama", "llama.rope.scaling.type": "linear", "llama.rope.scaling.factor": 8.0}
+        scaling = {
+            "general.architecture": "llama",
+            "llama.rope.scaling.type": "linear",
+            "llama.rope.scaling.factor": 8.0,
+        }
         got = self.config()
         configuration.complete(got, scaling, None)
         self.assertEqual((got.rope_parameters["rope_type"], got.rope_parameters["factor"]), ("linear", 8.0))
@@ -99,7 +109,9 @@ class ConfigurationTest(unittest.TestCase):
         got = SimpleNamespace(rope_parameters=rope, head_dim=256, num_hidden_layers=18)
         prefix = "gemma3."
         values = {"attention.key_length": 128, "rope.scaling.type": "linear", "rope.scaling.factor": 8.0}
-        configuration.complete(got, {"general.architecture": "gemma3", **{prefix + k: v for k, v in values.items()}}, None)
+        configuration.complete(
+            got, {"general.architecture": "gemma3", **{prefix + k: v for k, v in values.items()}}, None
+        )
         self.assertEqual((got.head_dim, got.query_pre_attn_scalar), (128, 128))
         self.assertEqual(rope["full_attention"]["factor"], 8.0)
         self.assertNotIn("factor", rope["sliding_attention"])
