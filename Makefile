@@ -1,4 +1,5 @@
 # Retort. `make demo` shows what it does, `make test` proves it, `make help` lists the rest.
+# Packages are tested one after the other: the engine's threads spin, and two of them at once slow each other down.
 # Tests read the engine, starter models and Python that `retort setup` brings; they write only to folders of their own.
 
 GO       ?= go
@@ -21,7 +22,7 @@ demo: setup ## run the whole loop once on real input
 	bin/retort demo
 
 test: setup check ## run every test: Go, the real engine, real training, Python
-	$(TESTHOME) $(GO) test -timeout 20m ./...
+	$(TESTHOME) $(GO) test -p 1 -timeout 20m ./...
 	$(TESTHOME) && PYTHONPATH=scripts "$$RETORT_TEST_HOME/python/bin/python" -m unittest discover -s scripts/tests
 
 check: ## formatting, vet (on three systems) and staticcheck
@@ -32,7 +33,7 @@ check: ## formatting, vet (on three systems) and staticcheck
 	$(STATIC) ./...
 
 race: setup ## run the Go tests under the race detector, without real training
-	$(TESTHOME) $(GO) test -race -short -timeout 20m ./...
+	$(TESTHOME) $(GO) test -p 1 -race -short -timeout 20m ./...
 
 e2e: setup ## run the scripts that drive the real program
 	$(TESTHOME) $(GO) test -timeout 20m -run TestScripts ./cmd/retort

@@ -2,8 +2,10 @@
 
 
 def trainer_class(fast_loss):
-    """TRL's own trainer, with fast_loss such that only hidden states with something to learn reach the output
-    layer. TRL computes, on a CPU, every position's logits, their entropy, and a gradient for the frozen output layer."""
+    """TRL's own trainer, with fast_loss such that only hidden states with something to learn reach the output layer.
+
+    TRL computes, on a CPU, every position's logits, their entropy, and a gradient for the frozen output layer.
+    """
     import torch
     from transformers import PrinterCallback
     from trl import SFTTrainer

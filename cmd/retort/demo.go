@@ -316,7 +316,7 @@ func (d *demo) train(ctx context.Context, name, base string) error {
 	hyper.Train.Epochs = demoEpochs
 	out, err := d.finetune(ctx, trainer.Options{Base: base, ID: name, TaskType: demoTask, Hyper: hyper,
 		Examples: sequence(dataset.Balance(examples)),
-		HeldOut: d.data.heldOut, Against: base, MaxOutputTokens: 8, Threads: d.cfg.Int("threads"), Promote: true})
+		HeldOut:  d.data.heldOut, Against: base, MaxOutputTokens: 8, Threads: d.cfg.Int("threads"), Promote: true})
 	if err != nil {
 		return err
 	}

@@ -61,8 +61,9 @@ func (x exam) request() llm.Request {
 
 func (x exam) id(t *testing.T) {
 	m := x.open(t)
-	if m.ID() == "" || m.ID() != m.ID() {
-		t.Errorf("ID() = %q, want a stable name", m.ID())
+	first := m.ID()
+	if second := m.ID(); first == "" || first != second {
+		t.Errorf("ID() = %q, then %q, want a stable name", first, second)
 	}
 }
 
