@@ -26,7 +26,8 @@ test: setup check ## run every test: Go, the real engine, real training, Python
 	$(TESTHOME) && PYTHONPATH=scripts "$$RETORT_TEST_HOME/python/bin/python" -m unittest discover -s scripts/tests
 
 check: ## formatting, vet (on three systems) and staticcheck
-	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run make fmt"; exit 1; }
+	@unformatted=$$(git ls-files -co --exclude-standard '*.go' | xargs gofmt -l); \
+	  test -z "$$unformatted" || { echo "$$unformatted"; echo "run make fmt"; exit 1; }
 	$(GO) vet ./...
 	GOOS=darwin $(GO) vet ./...
 	GOOS=windows $(GO) vet ./...
@@ -55,7 +56,7 @@ test-ollama: ## run the Ollama tests against the server at RETORT_TEST_OLLAMA
 	$(TESTHOME) $(GO) test -count=1 -v -run Ollama ./local/ollama ./cmd/retort
 
 fmt: ## format the Go code
-	gofmt -w .
+	git ls-files -co --exclude-standard '*.go' | xargs gofmt -w
 
 clean: ## remove what was built
 	rm -rf bin

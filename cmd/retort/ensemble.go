@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -12,6 +13,7 @@ import (
 	"retort/dataset"
 	"retort/ensemble"
 	"retort/llm"
+	"retort/models"
 )
 
 func (p *program) ensembleCommand() *cli.Command {
@@ -256,7 +258,7 @@ func exampleOf(o ensemble.Outcome, req llm.Request, taskType string) dataset.Exa
 		Messages: req.Messages, Response: strings.TrimSpace(o.Answer),
 		QualityScore: o.Confidence, TaskType: taskType, ModelsAgreed: o.Agreed && len(o.Members) > 1,
 		Source: dataset.Source{Kind: "ensemble", Models: o.Models(), Strategy: string(o.Strategy),
-			Seed: req.Sampling.Seed, Terms: "open", CostUSD: o.CostUSD},
+			Seed: req.Sampling.Seed, Terms: termsOf(o.Models()), CostUSD: o.CostUSD},
 	}
 	for _, c := range o.Candidates {
 		ex.Candidates = append(ex.Candidates, dataset.Candidate{Model: c.Model, Response: strings.TrimSpace(c.Text), Score: c.Score})
@@ -267,6 +269,20 @@ func exampleOf(o ensemble.Outcome, req llm.Request, taskType string) dataset.Exa
 		}
 	}
 	return ex
+}
+
+// termsOf is the terms class of an answer that all of these models gave: open
+// only if each of them is known to be.
+func termsOf(ids []string) string {
+	for _, id := range ids {
+		open := slices.ContainsFunc(models.Catalogue(), func(e models.Entry) bool {
+			return "llamacpp/"+e.ID == id && e.Terms == models.TermsOpen
+		})
+		if !open {
+			return models.TermsRestricted
+		}
+	}
+	return models.TermsOpen
 }
 
 // shortID is enough of an example's ID to find it again by.

@@ -10,6 +10,7 @@ import (
 
 	"retort/dataset"
 	"retort/llm"
+	"retort/models"
 )
 
 func (p *program) examplesCommand() *cli.Command {
@@ -118,7 +119,7 @@ func runExamplesShow(ctx context.Context, c *cli.Context, r *retort) error {
 
 func runExamplesAdd(ctx context.Context, c *cli.Context, r *retort) error {
 	ex := dataset.Example{Response: strings.TrimSpace(c.String("response")), QualityScore: c.Float64("quality"),
-		TaskType: c.String("task-type"), Source: dataset.Source{Kind: "manual", Terms: "open"}}
+		TaskType: c.String("task-type"), Source: dataset.Source{Kind: "manual", Terms: models.TermsOpen}}
 	if s := c.String("system"); s != "" {
 		ex.Messages = append(ex.Messages, llm.System(s))
 	}

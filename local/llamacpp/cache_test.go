@@ -8,6 +8,11 @@ import (
 	"retort/llm"
 )
 
+// maxBatchNats is how far a log-probability may move because the same tokens
+// were decoded in batches of another shape: the engine quantizes activations,
+// and rounds them differently then.
+const maxBatchNats = 0.15
+
 // fewShots is a prompt of many solved examples, about 900 tokens, that ends
 // where the request begins. Different which make different prompts.
 func fewShots(which int) string {
@@ -58,7 +63,7 @@ func TestModel_cacheChangesNothing(t *testing.T) {
 				t.Errorf("%q with the cache, %q without", got.Text, want.Text)
 			}
 			for i := range min(len(got.Logprobs), len(want.Logprobs)) {
-				if d := math.Abs(got.Logprobs[i].Logprob - want.Logprobs[i].Logprob); d > 0.03 {
+				if d := math.Abs(got.Logprobs[i].Logprob - want.Logprobs[i].Logprob); d > maxBatchNats {
 					t.Errorf("token %d: log-probability %g with the cache, %g without", i, got.Logprobs[i].Logprob, want.Logprobs[i].Logprob)
 				}
 			}
@@ -87,7 +92,7 @@ func TestModel_slidingWindowKeepsPrefixes(t *testing.T) {
 		t.Errorf("%d cached tokens, want the first half of the examples", got.Usage.CachedTokens)
 	}
 	for i := range min(len(got.Logprobs), len(want.Logprobs)) {
-		if d := math.Abs(got.Logprobs[i].Logprob - want.Logprobs[i].Logprob); d > 0.03 {
+		if d := math.Abs(got.Logprobs[i].Logprob - want.Logprobs[i].Logprob); d > maxBatchNats {
 			t.Errorf("token %d: log-probability %g with the cache, %g without", i, got.Logprobs[i].Logprob, want.Logprobs[i].Logprob)
 		}
 	}

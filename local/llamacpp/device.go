@@ -56,7 +56,6 @@ type llamaDevice struct {
 	guard   int // distance from a sequence to its guard; 0 if none is needed
 	abort   *abortFlag
 	compute *sync.Mutex
-	rows    int // capacity of batch
 	crew    crew
 	threads int // those of the last decode
 }
