@@ -14,7 +14,7 @@ func BenchmarkSharedPrefix(b *testing.B) {
 	for _, id := range []string{smol, gemma} {
 		for _, inFlight := range []int{1, 2, 4, 8} {
 			b.Run(fmt.Sprintf("%s/%d", id, inFlight), func(b *testing.B) {
-				m := testModel(b, id, Options{Template: "plain", Threads: 1})
+				m := testModel(b, id, Options{Template: "plain"})
 				for which := range 2 {
 					if _, err := llm.CollectN(b.Context(), m, shotRequest(which, 0), 1); err != nil {
 						b.Fatal(err)
@@ -42,5 +42,36 @@ func BenchmarkSharedPrefix(b *testing.B) {
 				b.ReportMetric((cpuTime()-cpu).Seconds()*1000/float64(b.N), "cpu-ms/req")
 			})
 		}
+	}
+}
+
+// BenchmarkDecode is one answer to a short prompt.
+func BenchmarkDecode(b *testing.B) {
+	for _, id := range []string{smol, gemma} {
+		b.Run(id, func(b *testing.B) {
+			m := testModel(b, id, Options{Template: "plain"})
+			tokens := 0
+			for b.Loop() {
+				tokens += collect(b, m, greedy("Once upon a time", 64)).Usage.OutputTokens
+			}
+			b.ReportMetric(float64(tokens)/b.Elapsed().Seconds(), "tok/s")
+		})
+	}
+}
+
+// BenchmarkEightSamples is eight answers of 32 tokens to one prompt of 900,
+// which is new each time.
+func BenchmarkEightSamples(b *testing.B) {
+	for _, id := range []string{smol, gemma} {
+		b.Run(id, func(b *testing.B) {
+			m := testModel(b, id, Options{Template: "plain"})
+			for i := 0; b.Loop(); i++ {
+				req := shotRequest(i, i)
+				req.Sampling.MaxOutputTokens, req.Sampling.Stop = 32, nil
+				if _, err := llm.CollectN(b.Context(), m, req, 8); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

@@ -1,17 +1,19 @@
 package llamacpp
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math"
+	"runtime"
+	"strings"
 	"testing"
+	"time"
+
+	"github.com/hybridgroup/yzma/pkg/llama"
 
 	"retort/llm"
 )
-
-// maxBatchNats is how far a log-probability may move because the same tokens
-// were decoded in batches of another shape: the engine quantizes activations,
-// and rounds them differently then.
-const maxBatchNats = 0.15
 
 // fewShots is a prompt of many solved examples, about 900 tokens, that ends
 // where the request begins. Different which make different prompts.
@@ -34,68 +36,76 @@ func shotRequest(which, i int) llm.Request {
 	}
 }
 
-// TestModel_cacheChangesNothing asks the same with and without cached prefixes,
-// with other requests in between that take the memory which sliding-window
-// attention would give away.
+// checkSame compares an answer from a used model with one from a new model.
+func checkSame(t *testing.T, got, want llm.Response) {
+	t.Helper()
+	if want.Usage.CachedTokens != 0 {
+		t.Errorf("%d cached tokens in a new model", want.Usage.CachedTokens)
+	}
+	if got.Text != want.Text {
+		t.Errorf("%q with the cache, %q without", got.Text, want.Text)
+	}
+	for i := range min(len(got.Logprobs), len(want.Logprobs)) {
+		g, w := got.Logprobs[i], want.Logprobs[i]
+		if math.Abs(g.Logprob-w.Logprob) > 0.001 {
+			t.Errorf("token %d, %q: log-probability %g with the cache, %g without", i, g.Token, g.Logprob, w.Logprob)
+		}
+	}
+}
+
+// tinyRequest asks for the likeliest answer to text, which is one token a byte.
+func tinyRequest(text string) llm.Request {
+	req := greedy(text, 8)
+	req.Logprobs = 1
+	return req
+}
+
+// TestModel_cacheChangesNothing asks the same of a new model and of one that
+// has answered others, whose prompts share a beginning with it.
 func TestModel_cacheChangesNothing(t *testing.T) {
-	for _, id := range []string{smol, gemma} {
-		t.Run(id, func(t *testing.T) {
-			ask := func(m *Model, which, i int) llm.Response {
-				req := shotRequest(which, i)
-				req.Sampling.Temperature, req.Sampling.Stop, req.Logprobs = new(0.0), nil, 1
-				return collect(t, m, req)
+	for _, arch := range []string{"llama", "gemma3"} {
+		t.Run(arch, func(t *testing.T) {
+			file := tinyModel(t, arch)
+			opts := Options{ContextSize: 600, Prefixes: 2, Parallel: 2}
+			shots := strings.Repeat("a question and its answer; ", 15)
+			want := collect(t, openTiny(t, file, opts), tinyRequest(shots+"now this"))
+			m := openTiny(t, file, opts)
+			for i := range 4 {
+				collect(t, m, tinyRequest(shots+fmt.Sprint("then", i)))
+				collect(t, m, tinyRequest(strings.ToUpper(shots)+fmt.Sprint("else", i)))
 			}
-			fresh := testModel(t, id, Options{Template: "plain"})
-			want := ask(fresh, 1, 3)
-			if want.Usage.CachedTokens != 0 {
-				t.Errorf("%d cached tokens in a new model", want.Usage.CachedTokens)
-			}
-			used := testModel(t, id, Options{Template: "plain"})
-			for i := range 3 {
-				ask(used, 1, i)
-				ask(used, 2, i)
-			}
-			got := ask(used, 1, 3)
-			if c := got.Usage.CachedTokens; c < 800 {
+			got := collect(t, m, tinyRequest(shots+"now this"))
+			if c := got.Usage.CachedTokens; c < len(shots) {
 				t.Errorf("%d of %d prompt tokens cached, want the examples", c, got.Usage.InputTokens)
 			}
-			if got.Text != want.Text {
-				t.Errorf("%q with the cache, %q without", got.Text, want.Text)
-			}
-			for i := range min(len(got.Logprobs), len(want.Logprobs)) {
-				if d := math.Abs(got.Logprobs[i].Logprob - want.Logprobs[i].Logprob); d > maxBatchNats {
-					t.Errorf("token %d: log-probability %g with the cache, %g without", i, got.Logprobs[i].Logprob, want.Logprobs[i].Logprob)
-				}
-			}
+			checkSame(t, got, want)
 		})
 	}
 }
 
-// TestModel_slidingWindowKeepsPrefixes goes back to the beginning of a cached
-// prompt that is far longer than the window, after other requests have had
-// every reason to take its cells.
+// TestModel_slidingWindowKeepsPrefixes goes back into the middle of a cached
+// prompt that is far longer than the window, after the engine has had every
+// reason to reuse the cells that the prompt's end has left behind.
 func TestModel_slidingWindowKeepsPrefixes(t *testing.T) {
-	m := testModel(t, gemma, Options{Template: "plain", Prefixes: 2, Parallel: 2, ContextSize: 1500})
-	if m.dev.guard == 0 {
+	file := tinyModel(t, "gemma3")
+	opts := Options{ContextSize: 600, Prefixes: 1, Parallel: 1}
+	long := strings.Repeat("the-sea,the-wind;", 25)
+	half := tinyRequest(long[:200] + "now this")
+	want := collect(t, openTiny(t, file, opts), half)
+	m := openTiny(t, file, opts)
+	if llama.ModelNSWA(m.handle) == 0 {
 		t.Fatal("the model has no sliding window: nothing is tested")
 	}
-	words := fewShots(1)
-	cut := len(words) / 2
-	half := greedy(words[:cut]+"\nRequest: my pin\nTopic:", 3)
-	half.Logprobs = 1
-	fresh := testModel(t, gemma, Options{Template: "plain"})
-	want := collect(t, fresh, half)
-	collect(t, m, greedy(words+"Request: x\nTopic:", 30))
-	collect(t, m, greedy("Something else entirely, please. "+words[:300], 30))
+	collect(t, m, tinyRequest(long))
+	wander := greedy("x", 580) // comes by every cell of the cache
+	for range 3 {
+		collect(t, m, wander)
+	}
 	got := collect(t, m, half)
-	if got.Usage.CachedTokens < 300 {
-		t.Errorf("%d cached tokens, want the first half of the examples", got.Usage.CachedTokens)
+	if c := got.Usage.CachedTokens; c < 200 {
+		t.Errorf("%d cached tokens, want what the prompts share", c)
 	}
-	for i := range min(len(got.Logprobs), len(want.Logprobs)) {
-		if d := math.Abs(got.Logprobs[i].Logprob - want.Logprobs[i].Logprob); d > maxBatchNats {
-			t.Errorf("token %d: log-probability %g with the cache, %g without", i, got.Logprobs[i].Logprob, want.Logprobs[i].Logprob)
-		}
-	}
+	checkSame(t, got, want)
 }
 
 func TestModel_samplesShareOnePrefill(t *testing.T) {
@@ -110,5 +120,39 @@ func TestModel_samplesShareOnePrefill(t *testing.T) {
 	}
 	if n := out[0].Usage.InputTokens; computed != n {
 		t.Errorf("%d prompt tokens computed for 4 samples, want %d once", computed, n)
+	}
+}
+
+// TestModel_cancelIsPrompt cancels while the engine computes: the caller is
+// free at once, and the engine does not finish what nobody waits for.
+func TestModel_cancelIsPrompt(t *testing.T) {
+	m := testModel(t, smol, Options{Template: "plain"})
+	for name, req := range map[string]llm.Request{
+		"prompt": greedy(fewShots(5)+fewShots(6), 5),
+		"answer": greedy("Once upon a time", 0),
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() {
+			_, err := llm.Collect(ctx, m, req)
+			ended <- err
+		}()
+		for m.dev.abort.quit.Load() == nil { // until it decodes
+			runtime.Gosched()
+		}
+		cancelled := time.Now()
+		cancel()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: error %v, want context.Canceled", name, err)
+		}
+		if d := time.Since(cancelled); d > 100*time.Millisecond {
+			t.Errorf("%s: the caller was free after %v", name, d)
+		}
+		for m.dev.abort.quit.Load() != nil { // until it does not
+			runtime.Gosched()
+		}
+		if d := time.Since(cancelled); d > 100*time.Millisecond {
+			t.Errorf("%s: the engine was free after %v", name, d)
+		}
 	}
 }

@@ -42,18 +42,12 @@ type row struct {
 	want  bool // its logits are needed
 }
 
-// llamaDevice is a llama.cpp context.
-//
-// With sliding-window attention llama.cpp takes a cell away from a sequence
-// that has moved past it, although another request may want to go on from
-// there. It spares cells that two sequences hold: so every sequence has a
-// guard, a second one with the same tokens.
+// llamaDevice is a llama.cpp context. Its sequences share one pool of cells.
 type llamaDevice struct {
 	ctx     llama.Context
 	mem     llama.Memory
 	batch   llama.Batch
 	vocab   int // tokens in the vocabulary
-	guard   int // distance from a sequence to its guard; 0 if none is needed
 	abort   *abortFlag
 	compute *sync.Mutex
 	crew    crew
@@ -63,7 +57,7 @@ type llamaDevice struct {
 func (d *llamaDevice) decode(rows []row, quit func() bool) error {
 	_ = d.batch.Clear()
 	for _, r := range rows {
-		if err := d.batch.Add(llama.Token(r.token), llama.Pos(r.pos), d.ids(r.seq), r.want); err != nil {
+		if err := d.batch.Add(llama.Token(r.token), llama.Pos(r.pos), []llama.SeqId{llama.SeqId(r.seq)}, r.want); err != nil {
 			return fmt.Errorf("decode: %w", err)
 		}
 	}
@@ -113,26 +107,13 @@ func (d *llamaDevice) logits(i int) []float32 {
 }
 
 func (d *llamaDevice) share(src, dst, from, to int) {
-	if from >= to {
-		return
-	}
-	for _, id := range d.ids(dst) {
-		_ = llama.MemorySeqCp(d.mem, llama.SeqId(src), id, llama.Pos(from), llama.Pos(to))
+	if from < to {
+		_ = llama.MemorySeqCp(d.mem, llama.SeqId(src), llama.SeqId(dst), llama.Pos(from), llama.Pos(to))
 	}
 }
 
 func (d *llamaDevice) truncate(seq, n int) {
-	for _, id := range d.ids(seq) {
-		_, _ = llama.MemorySeqRm(d.mem, id, llama.Pos(n), -1)
-	}
-}
-
-// ids returns the sequence and its guard.
-func (d *llamaDevice) ids(seq int) []llama.SeqId {
-	if d.guard == 0 {
-		return []llama.SeqId{llama.SeqId(seq)}
-	}
-	return []llama.SeqId{llama.SeqId(seq), llama.SeqId(seq + d.guard)}
+	_, _ = llama.MemorySeqRm(d.mem, llama.SeqId(seq), llama.Pos(n), -1)
 }
 
 func (d *llamaDevice) close() {
@@ -191,12 +172,9 @@ var abortCallback = sync.OnceValue(func() uintptr {
 })
 
 // newDevice makes a context of m with that many cells of KV cache.
-func (e *Engine) newDevice(m *Model, lim limits, cells, threads int) (*llamaDevice, error) {
+func (e *Engine) newDevice(m *Model, lim limits, cells int, opts Options) (*llamaDevice, error) {
 	d := &llamaDevice{vocab: m.vocab.size, abort: newAbortFlag(), compute: &e.compute}
-	seqs := lim.seqs + lim.cached
-	if llama.ModelNSWA(m.handle) > 0 {
-		d.guard = seqs
-	}
+	threads := opts.Threads
 	if threads == 0 {
 		threads = physicalCores()
 	}
@@ -204,10 +182,16 @@ func (e *Engine) newDevice(m *Model, lim limits, cells, threads int) (*llamaDevi
 	p := llama.ContextDefaultParams()
 	p.NCtx = uint32(cells)
 	p.NBatch, p.NUbatch = uint32(lim.rows), uint32(lim.rows)
-	p.NSeqMax = uint32(seqs + d.guard)
+	p.NSeqMax = uint32(lim.seqs + lim.cached)
 	p.NOutputsMax = max(uint32(lim.outputs), p.NSeqMax) // the engine aborts on fewer; memory is taken for those in use alone
 	p.NThreads, p.NThreadsBatch = int32(threads), int32(threads)
+	// With a sliding window the engine drops what lies behind it, unless it is
+	// told to keep it all: a later request may go on from there.
 	p.KVUnified, p.SwaFull, p.NoPerf = 1, 1, 1
+	p.FlashAttentionType = llama.FlashAttentionTypeAuto
+	if opts.exact {
+		p.FlashAttentionType = llama.FlashAttentionTypeDisabled
+	}
 	p.AbortCallback, p.AbortCallbackData = abortCallback(), d.abort.id
 	var err error
 	if d.ctx, err = llama.InitFromModel(m.handle, p); err != nil {
@@ -219,6 +203,6 @@ func (e *Engine) newDevice(m *Model, lim limits, cells, threads int) (*llamaDevi
 		d.abort.release()
 		return nil, err
 	}
-	d.batch = llama.BatchInit(int32(lim.rows), 0, 2)
+	d.batch = llama.BatchInit(int32(lim.rows), 0, 1)
 	return d, nil
 }

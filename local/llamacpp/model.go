@@ -23,6 +23,8 @@ type Options struct {
 	Parallel    int       // sequences decoded together; 16 if 0
 	Prefixes    int       // beginnings of prompts that stay cached; 8 if 0
 	Threads     int       // the number of physical cores if 0
+
+	exact bool // slower attention, whose result does not depend on how tokens are batched; for tests
 }
 
 // Adapter is a LoRA adapter in a GGUF file.
@@ -65,17 +67,17 @@ var (
 
 // Open loads the GGUF file at path. The caller closes the Model.
 func (e *Engine) Open(ctx context.Context, path string, opts Options) (*Model, error) {
-	m, err := e.open(ctx, path, opts)
+	if err := opts.check(ctx, path); err != nil {
+		return nil, fmt.Errorf("open model: %w", err)
+	}
+	m, err := e.open(path, opts)
 	if err != nil {
 		return nil, fmt.Errorf("open model %q: %w", path, err)
 	}
 	return m, nil
 }
 
-func (e *Engine) open(ctx context.Context, path string, opts Options) (*Model, error) {
-	if err := opts.check(ctx, path); err != nil {
-		return nil, err
-	}
+func (e *Engine) open(path string, opts Options) (*Model, error) {
 	e.load.Lock()
 	defer e.load.Unlock()
 	engineLog.reset()
@@ -105,7 +107,7 @@ func (o *Options) check(ctx context.Context, path string) error {
 	if o.ContextSize < 0 || o.Parallel < 0 || o.Prefixes < 0 || o.Threads < 0 {
 		return errors.New("a size in the options is negative")
 	}
-	if err := gguf.Check(path); err != nil {
+	if err := checkModel(path); err != nil {
 		return err
 	}
 	for _, a := range o.Adapters {
@@ -133,7 +135,7 @@ func (m *Model) prepare(e *Engine, opts Options) error {
 		return err
 	}
 	lim, cells := opts.limits(m.contextSize)
-	if m.dev, err = e.newDevice(m, lim, cells, opts.Threads); err != nil {
+	if m.dev, err = e.newDevice(m, lim, cells, opts); err != nil {
 		return err
 	}
 	if err := m.adapt(opts.Adapters); err != nil {
@@ -167,7 +169,7 @@ func (o *Options) limits(context int) (limits, int) {
 	if prefixes == 0 {
 		prefixes = defaultPrefixes
 	}
-	most := int(llama.MaxParallelSequences()) / 2 // the other half are guards
+	most := int(llama.MaxParallelSequences())
 	lim := limits{rows: max(maxRows, parallel), outputs: parallel, cached: min(prefixes, most/4)}
 	lim.seqs = min(4*parallel, most-lim.cached)
 	cells := context + prefixes*512 + parallel*128

@@ -1,0 +1,26 @@
+// Package llamacpp answers requests with GGUF models inside this process,
+// through the llama.cpp library that it loads at run time.
+//
+// Find an installed library with [Find] (or fetch one with [Download]), open it
+// with [Load] once per process, and open models with [Engine.Open]:
+//
+//	engine, err := llamacpp.Load(dir)
+//	model, err := engine.Open(ctx, "model.gguf", llamacpp.Options{ID: "llamacpp/model"})
+//	defer model.Close()
+//
+// A [Model] is an llm.Model and more: an llm.BatchModel, llm.Scorer,
+// llm.Tokenizer and llm.Describer. Any number of goroutines may use it. One
+// goroutine of the Model's own decodes for all of them, one batch after the
+// other, out of the prompts that are still to be read and the next token of each
+// running answer. What requests share is computed once: the beginning of their
+// prompts, which stays cached, and the samples of one request for as long as
+// they agree.
+//
+// A request is checked in Go before it costs anything, and so is a file, in its
+// structure and in the numbers that the library would end the process over. The
+// chat template of a file is code from anywhere: it runs within bounds of time,
+// memory and output.
+//
+// Nothing else in Retort may import the binding of the library: it holds raw
+// pointers, its state is global, and its contexts belong to one goroutine.
+package llamacpp

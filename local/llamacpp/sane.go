@@ -1,0 +1,66 @@
+package llamacpp
+
+import (
+	"fmt"
+	"slices"
+
+	"retort/models/gguf"
+)
+
+// The engine's own limits. It ends the process where a model is beyond them.
+const (
+	maxLayers  = 512
+	maxExperts = 512
+)
+
+// checkModel looks for what is wrong with the model file at path before the C
+// loader sees it: in its structure, and in the numbers that the engine asserts
+// instead of checking.
+func checkModel(path string) error {
+	f, err := gguf.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := checkNumbers(f); err != nil {
+		return fmt.Errorf("gguf %q: %w", path, err)
+	}
+	return nil
+}
+
+func checkNumbers(f *gguf.File) error {
+	arch, _ := f.String("general.architecture")
+	if n, ok := f.Uint(arch + ".block_count"); ok && (n < 1 || n > maxLayers) {
+		return fmt.Errorf("%d layers, want 1 to %d", n, maxLayers)
+	}
+	experts, _ := f.Uint(arch + ".expert_count")
+	used, _ := f.Uint(arch + ".expert_used_count")
+	if experts > maxExperts || used > experts {
+		return fmt.Errorf("%d of %d experts in use, want at most %d", used, experts, maxExperts)
+	}
+	for _, key := range []string{".attention.layer_norm_rms_epsilon", ".attention.layer_norm_epsilon"} {
+		if eps, ok := f.Float(arch + key); ok && !(eps >= 0) {
+			return fmt.Errorf("%s is %g, want 0 or more", arch+key, eps)
+		}
+	}
+	if s, ok := f.String(arch + ".rope.scaling.type"); ok && !slices.Contains([]string{"none", "linear", "yarn", "longrope"}, s) {
+		return fmt.Errorf("rope scaling %q is unknown", s)
+	}
+	return checkVocabulary(f)
+}
+
+// checkVocabulary refuses a token that is there twice.
+func checkVocabulary(f *gguf.File) error {
+	tokens, _, err := f.Strings("tokenizer.ggml.tokens")
+	if err != nil {
+		return err
+	}
+	seen := make(map[string]struct{}, len(tokens))
+	for _, token := range tokens {
+		seen[token] = struct{}{}
+	}
+	if len(seen) < len(tokens) {
+		return fmt.Errorf("%d of %d tokens are there twice", len(tokens)-len(seen), len(tokens))
+	}
+	return nil
+}
