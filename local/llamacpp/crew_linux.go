@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"syscall"
+	"time"
 )
 
 // physicalCores returns how many cores this process may use, counting a core
@@ -24,21 +26,37 @@ func physicalCores() int {
 	return runtime.GOMAXPROCS(0)
 }
 
-// othersRunning returns how many threads beside the caller's are running or
-// ready to run on this machine now; 0 if that cannot be told.
-func othersRunning() int {
-	load, err := os.ReadFile("/proc/loadavg") // "0.20 0.18 0.12 1/80 11206"
+// readUsage returns the usage now; false if it cannot be told.
+func readUsage() (usage, bool) {
+	stat, err := os.ReadFile("/proc/stat")
 	if err != nil {
-		return 0
+		return usage{}, false
 	}
-	fields := bytes.Fields(load)
-	if len(fields) < 4 {
-		return 0
+	all, ok := busyTicks(stat)
+	var own syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &own); err != nil || !ok {
+		return usage{}, false
 	}
-	running, _, _ := bytes.Cut(fields[3], []byte("/"))
-	n, err := strconv.Atoi(string(running))
-	if err != nil {
-		return 0
+	const tick = time.Second / 100 // of the kernel's interface, whatever its clock
+	return usage{all: time.Duration(all) * tick, own: time.Duration(own.Utime.Nano() + own.Stime.Nano())}, true
+}
+
+// busyTicks sums the first line of /proc/stat without the idle ones. Its fields
+// are user, nice, system, idle, iowait, irq, softirq, steal, and two that user
+// and nice contain.
+func busyTicks(stat []byte) (int64, bool) {
+	line, _, _ := bytes.Cut(stat, []byte("\n"))
+	fields := bytes.Fields(line)
+	if len(fields) < 9 || string(fields[0]) != "cpu" {
+		return 0, false
 	}
-	return max(0, n-1)
+	sum := int64(0)
+	for _, i := range []int{1, 2, 3, 6, 7, 8} {
+		n, err := strconv.ParseInt(string(fields[i]), 10, 64)
+		if err != nil {
+			return 0, false
+		}
+		sum += n
+	}
+	return sum, true
 }

@@ -8,5 +8,5 @@ import "runtime"
 // them share a core is known on Linux alone.
 func physicalCores() int { return runtime.GOMAXPROCS(0) }
 
-// othersRunning returns 0: it can be told on Linux alone.
-func othersRunning() int { return 0 }
+// readUsage returns false: others' usage can be told on Linux alone.
+func readUsage() (usage, bool) { return usage{}, false }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/ebitengine/purego"
 	"github.com/hybridgroup/yzma/pkg/llama"
@@ -51,7 +52,6 @@ type llamaDevice struct {
 	abort   *abortFlag
 	compute *sync.Mutex
 	crew    crew
-	threads int // those of the last decode
 }
 
 func (d *llamaDevice) decode(rows []row, quit func() bool) error {
@@ -62,10 +62,7 @@ func (d *llamaDevice) decode(rows []row, quit func() bool) error {
 		}
 	}
 	d.compute.Lock()
-	if n := d.crew.size(runtime.NumCPU(), othersRunning()); n != d.threads {
-		d.threads = n
-		llama.SetNThreads(d.ctx, int32(n), int32(n))
-	}
+	d.muster()
 	d.abort.quit.Store(&quit)
 	code, err := llama.Decode(d.ctx, d.batch)
 	d.abort.quit.Store(nil)
@@ -83,6 +80,23 @@ func (d *llamaDevice) decode(rows []row, quit func() bool) error {
 		return errAborted
 	}
 	return fmt.Errorf("decode: engine error %d", code)
+}
+
+// muster sets the number of threads to what the machine has to spare.
+func (d *llamaDevice) muster() {
+	now := time.Now()
+	if d.crew.most == 1 || !d.crew.due(now) {
+		return
+	}
+	u, ok := readUsage()
+	if !ok {
+		return
+	}
+	before := d.crew.threads
+	d.crew.observe(now, u)
+	if n := d.crew.threads; n != before {
+		llama.SetNThreads(d.ctx, int32(n), int32(n))
+	}
 }
 
 // undo drops what a decode that stopped half-way may have left.
@@ -178,7 +192,7 @@ func (e *Engine) newDevice(m *Model, lim limits, cells int, opts Options) (*llam
 	if threads == 0 {
 		threads = physicalCores()
 	}
-	d.crew, d.threads = crew{most: threads}, threads
+	d.crew = crew{cores: runtime.NumCPU(), most: threads, threads: threads}
 	p := llama.ContextDefaultParams()
 	p.NCtx = uint32(cells)
 	p.NBatch, p.NUbatch = uint32(lim.rows), uint32(lim.rows)
