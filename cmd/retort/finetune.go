@@ -18,8 +18,9 @@ import (
 	"retort/trainer"
 )
 
-// defaultBase is the starter model that is trained when none is named: the one
-// that learnt more in the same time when both were measured.
+// defaultBase is the starter model that is trained when none is named: of the
+// two, its student was the better one on the demo's task (83.8 against 80.8 % of
+// the held-out requests, 3 epochs, same examples).
 const defaultBase = "gemma-3-270m"
 
 func (p *program) finetuneCommand() *cli.Command {
