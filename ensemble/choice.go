@@ -9,8 +9,14 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"retort/llm"
 )
+
+// calibrateInFlight is how many questions a member is calibrated on at once:
+// enough for an engine to decode them together.
+const calibrateInFlight = 4
 
 // prior is how much a member likes each choice before it has seen the question:
 // log-probabilities in nats, by prefix and by choice.
@@ -39,50 +45,40 @@ func (m Member) Calibrate(ctx context.Context, batch []llm.Request, progress fun
 	}
 	var mu sync.Mutex
 	done := 0
-	err = eachOf(ctx, len(batch), func(ctx context.Context, q int) error {
-		for i, a := range m.asks(batch[q]) {
-			logprobs, err := scoreChoices(ctx, scorer, a.req, m.Choices)
-			if err != nil {
-				return err
+	group, gctx := errgroup.WithContext(ctx)
+	group.SetLimit(calibrateInFlight)
+	for _, req := range batch {
+		if gctx.Err() != nil {
+			break
+		}
+		group.Go(func() error {
+			for i, a := range m.asks(req) {
+				logprobs, err := scoreChoices(gctx, scorer, a.req, m.Choices)
+				if err != nil {
+					return err
+				}
+				mu.Lock()
+				for c, lp := range logprobs {
+					sums[i][c] += lp / float64(len(batch))
+				}
+				mu.Unlock()
 			}
 			mu.Lock()
-			for c, lp := range logprobs {
-				sums[i][c] += lp / float64(len(batch))
+			defer mu.Unlock()
+			if done++; progress != nil {
+				progress(done, len(batch))
 			}
-			mu.Unlock()
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		if done++; progress != nil {
-			progress(done, len(batch))
-		}
-		return nil
-	})
-	m.prior = sums
-	return m, err
-}
-
-// eachOf calls f for 0 to n-1, four at a time, until one fails.
-func eachOf(ctx context.Context, n int, f func(ctx context.Context, i int) error) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var wg sync.WaitGroup
-	next := make(chan int)
-	for range min(4, n) {
-		wg.Go(func() {
-			for i := range next {
-				if err := f(ctx, i); err != nil {
-					cancel(err)
-				}
-			}
+			return nil
 		})
 	}
-	for i := 0; i < n && ctx.Err() == nil; i++ {
-		next <- i
+	if err := group.Wait(); err != nil {
+		return m, err
 	}
-	close(next)
-	wg.Wait()
-	return context.Cause(ctx)
+	if err := ctx.Err(); err != nil { // cancelled before all were asked
+		return m, err
+	}
+	m.prior = sums
+	return m, nil
 }
 
 func (m Member) scorer() (llm.Scorer, error) {

@@ -118,3 +118,15 @@ func TestChoices_needAScorer(t *testing.T) {
 		t.Errorf("error %v, want ErrUnsupported", err)
 	}
 }
+
+func TestCalibrate_cancelledIsAnError(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	batch := make([]llm.Request, 50)
+	for i := range batch {
+		batch[i] = ask("tea")
+	}
+	_, err := chooser(1).Calibrate(ctx, batch, func(int, int) { cancel() })
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want context.Canceled: half a calibration is a wrong one", err)
+	}
+}

@@ -3,6 +3,8 @@ package models
 import (
 	_ "embed"
 	"fmt"
+	"slices"
+	"sync"
 
 	"github.com/goccy/go-yaml"
 )
@@ -43,10 +45,12 @@ type Package struct {
 var catalogueYAML []byte
 
 // Catalogue returns the models that setup can fetch.
-func Catalogue() []Entry {
+func Catalogue() []Entry { return slices.Clone(catalogue()) }
+
+var catalogue = sync.OnceValue(func() []Entry {
 	var entries []Entry
 	if err := yaml.UnmarshalWithOptions(catalogueYAML, &entries, yaml.Strict()); err != nil {
 		panic(fmt.Sprintf("models: catalogue.yaml: %v", err)) // part of the program
 	}
 	return entries
-}
+})

@@ -145,7 +145,7 @@ func (r *retort) freeName(given, want string) (string, error) {
 	}
 }
 
-// request asks for the topic of one guest's request.
+// demoRequest asks for the topic of one guest's request.
 func demoRequest(text string) llm.Request {
 	return llm.Request{Messages: []llm.Message{llm.User(text)},
 		Sampling: llm.Sampling{Temperature: new(demoTemperature), Seed: new(int64(demoSeed))}}
@@ -202,12 +202,12 @@ func (d *demo) label(ctx context.Context) (err error) {
 	var kept []dataset.Example
 	right := 0
 	for i, text := range d.data.unlabelled {
-		ex := exampleOf(outcomes[i], demoRequest(text), demoTask)
-		if ex.Response == "" || !d.policy().Judge(ex).Keep {
+		ex, verdict := d.judge(outcomes[i], demoRequest(text), demoTask)
+		if !verdict.Kept {
 			d.showDissent(text, outcomes[i])
 			continue
 		}
-		kept = append(kept, dataset.Identify(d.scored(ex)))
+		kept = append(kept, ex)
 		if ex.Response == d.data.truth[text] {
 			right++
 		}
@@ -244,15 +244,15 @@ func (d *demo) askAll(ctx context.Context, title string, s ensemble.Strategy, qu
 	bar := d.bar(title, int64(len(questions)), "request")
 	defer bar.end(&err)
 	out = make([]ensemble.Outcome, len(questions))
-	group, ctx := errgroup.WithContext(ctx)
+	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(demoInFlight)
 	var mu sync.Mutex
 	for i, q := range questions {
-		if ctx.Err() != nil {
+		if gctx.Err() != nil {
 			break
 		}
 		group.Go(func() error {
-			o, err := e.Query(ctx, demoRequest(q))
+			o, err := e.Query(gctx, demoRequest(q))
 			if err != nil && !errors.Is(err, ensemble.ErrNoConsensus) {
 				return err
 			}
@@ -263,7 +263,10 @@ func (d *demo) askAll(ctx context.Context, title string, s ensemble.Strategy, qu
 			return nil
 		})
 	}
-	return out, group.Wait()
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return out, ctx.Err() // cancelled before all were asked
 }
 
 // measureTeachers asks the ensemble, and each member alone with examples in its

@@ -219,29 +219,38 @@ func (k collected) line() string {
 	return "Not kept as an example: " + k.Reason
 }
 
-// collect keeps the outcome as an example if the owner's policy says so. An
-// answer that was cut off by the output limit is never kept.
-func (r *retort) collect(ctx context.Context, o ensemble.Outcome, req llm.Request, taskType string) (*collected, error) {
-	if o.FinishReason != llm.FinishStop {
-		return &collected{Reason: fmt.Sprintf("the answer did not come to its end (%s)", o.FinishReason)}, nil
-	}
+// judge makes an example of an outcome and says whether it may be kept: the
+// answer is whole and not empty, and the owner's policy takes it. The example is
+// complete only if it may.
+func (r *retort) judge(o ensemble.Outcome, req llm.Request, taskType string) (dataset.Example, collected) {
 	if strings.TrimSpace(o.Answer) == "" {
-		return &collected{Reason: "the answer is empty"}, nil
+		return dataset.Example{}, collected{Reason: "the answer is empty"}
+	}
+	if o.FinishReason != llm.FinishStop {
+		return dataset.Example{}, collected{Reason: fmt.Sprintf("the answer did not come to its end (%s)", o.FinishReason)}
 	}
 	ex := exampleOf(o, req, taskType)
 	verdict := r.policy().Judge(ex)
-	k := &collected{Kept: verdict.Keep, Quality: verdict.Score, Reason: verdict.Reason}
-	if !verdict.Keep {
-		return k, nil
+	k := collected{Kept: verdict.Keep, Quality: verdict.Score, Reason: verdict.Reason}
+	if verdict.Keep {
+		ex = dataset.Identify(r.scored(ex))
+		k.ID = ex.ID
+	}
+	return ex, k
+}
+
+// collect keeps the outcome as an example if it may be kept.
+func (r *retort) collect(ctx context.Context, o ensemble.Outcome, req llm.Request, taskType string) (*collected, error) {
+	ex, k := r.judge(o, req, taskType)
+	if !k.Kept {
+		return &k, nil
 	}
 	store, err := r.store()
 	if err != nil {
 		return nil, err
 	}
-	ex = dataset.Identify(r.scored(ex))
-	k.ID = ex.ID
 	_, err = store.Put(ctx, ex)
-	return k, err
+	return &k, err
 }
 
 // scored gives ex the quality that the owner's policy makes of its first one,
@@ -276,7 +285,7 @@ func exampleOf(o ensemble.Outcome, req llm.Request, taskType string) dataset.Exa
 func termsOf(ids []string) string {
 	for _, id := range ids {
 		open := slices.ContainsFunc(models.Catalogue(), func(e models.Entry) bool {
-			return "llamacpp/"+e.ID == id && e.Terms == models.TermsOpen
+			return e.ID == registryID(id) && e.Terms == models.TermsOpen
 		})
 		if !open {
 			return models.TermsRestricted

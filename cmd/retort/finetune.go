@@ -6,13 +6,12 @@ import (
 	"fmt"
 	"iter"
 	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"retort/dataset"
+	"retort/internal/setup"
 	"retort/llm"
 	"retort/models"
 	"retort/trainer"
@@ -80,9 +79,9 @@ func runFinetune(ctx context.Context, c *cli.Context, r *retort) error {
 	r.printf("🎓 Fine-tuning Custom Model\n\n")
 	r.printQuality(picked)
 	out, err := r.finetune(ctx, trainer.Options{
-		Base: strings.TrimPrefix(c.String("model"), "llamacpp/"), ID: modelName(c.String("name"), c.String("task-type")), TaskType: c.String("task-type"),
+		Base: registryID(c.String("model")), ID: modelName(c.String("name"), c.String("task-type")), TaskType: c.String("task-type"),
 		Examples: sequence(picked), HeldOut: heldOut, Hyper: hyper, Threads: r.cfg.Int("threads"),
-		Against: strings.TrimPrefix(c.String("against"), "llamacpp/"), Promote: !c.Bool("no-use"),
+		Against: registryID(c.String("against")), Promote: !c.Bool("no-use"),
 	})
 	if err != nil {
 		return err
@@ -194,7 +193,7 @@ func (r *retort) trainerDeps() (trainer.Deps, error) {
 	if err != nil {
 		return trainer.Deps{}, err
 	}
-	python := filepath.Join(r.path("python"), pythonInVenv)
+	python := setup.PythonPath(r.path())
 	if _, err := os.Stat(python); err != nil {
 		return trainer.Deps{}, withHint(fmt.Errorf("no Python environment: %w", err), "`retort setup` makes it")
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -34,12 +33,13 @@ func (p *program) modelsCommand() *cli.Command {
 	)
 }
 
-// oneID returns the single argument of a models verb.
-func oneID(c *cli.Context) (string, error) {
+// named opens the registry for a verb whose single argument is a model's ID.
+func (r *retort) named(c *cli.Context) (*models.Registry, string, error) {
 	if c.NArg() != 1 {
-		return "", usage("models %s wants one argument", c.Command.Name).hint("`retort models list` shows the models")
+		return nil, "", usage("models %s wants one argument", c.Command.Name).hint("`retort models list` shows the models")
 	}
-	return strings.TrimPrefix(c.Args().First(), "llamacpp/"), nil
+	reg, err := r.registry()
+	return reg, registryID(c.Args().First()), err
 }
 
 type modelView struct {
@@ -61,11 +61,15 @@ func (r *retort) currentID() (string, error) {
 }
 
 func runModelsList(_ context.Context, _ *cli.Context, r *retort) error {
+	reg, err := r.registry()
+	if err != nil {
+		return err
+	}
 	current, err := r.currentID()
 	if err != nil {
 		return err
 	}
-	list, err := r.openedRegistry.List()
+	list, err := reg.List()
 	if err != nil {
 		return err
 	}
@@ -97,7 +101,7 @@ func gateWord(g *models.Gate) string {
 }
 
 func runModelsShow(_ context.Context, c *cli.Context, r *retort) error {
-	id, err := oneID(c)
+	reg, id, err := r.named(c)
 	if err != nil {
 		return err
 	}
@@ -105,7 +109,7 @@ func runModelsShow(_ context.Context, c *cli.Context, r *retort) error {
 	if err != nil {
 		return err
 	}
-	m, err := r.openedRegistry.Get(id)
+	m, err := reg.Get(id)
 	if err != nil {
 		return err
 	}
@@ -116,7 +120,7 @@ func runModelsShow(_ context.Context, c *cli.Context, r *retort) error {
 	// A manifest is short and its field names are the documentation's: people
 	// get it in the same words as machines do.
 	text, err := json.MarshalIndent(view, "", "  ")
-	r.printf("%s\n  %s\n", text, r.openedRegistry.Path(m))
+	r.printf("%s\n  %s\n", text, reg.Path(m))
 	return err
 }
 
@@ -147,18 +151,14 @@ func runModelsImport(ctx context.Context, c *cli.Context, r *retort) (err error)
 }
 
 func runModelsUse(_ context.Context, c *cli.Context, r *retort) error {
-	id, err := oneID(c)
-	if err != nil {
-		return err
-	}
-	reg, err := r.registry()
+	reg, id, err := r.named(c)
 	if err != nil {
 		return err
 	}
 	if err := reg.Use(id); err != nil {
 		return err
 	}
-	return r.showCurrent("In use: ")
+	return r.showCurrent(reg, "In use: ")
 }
 
 func runModelsRollback(_ context.Context, _ *cli.Context, r *retort) error {
@@ -169,11 +169,11 @@ func runModelsRollback(_ context.Context, _ *cli.Context, r *retort) error {
 	if _, err := reg.Rollback(); err != nil {
 		return err
 	}
-	return r.showCurrent("Back to ")
+	return r.showCurrent(reg, "Back to ")
 }
 
-func (r *retort) showCurrent(title string) error {
-	m, err := r.openedRegistry.Current()
+func (r *retort) showCurrent(reg *models.Registry, title string) error {
+	m, err := reg.Current()
 	if err != nil {
 		return err
 	}
@@ -182,11 +182,7 @@ func (r *retort) showCurrent(title string) error {
 }
 
 func runModelsMerge(ctx context.Context, c *cli.Context, r *retort) (err error) {
-	id, err := oneID(c)
-	if err != nil {
-		return err
-	}
-	reg, err := r.registry()
+	reg, id, err := r.named(c)
 	if err != nil {
 		return err
 	}
@@ -215,11 +211,7 @@ func runModelsMerge(ctx context.Context, c *cli.Context, r *retort) (err error) 
 }
 
 func runModelsRemove(_ context.Context, c *cli.Context, r *retort) error {
-	id, err := oneID(c)
-	if err != nil {
-		return err
-	}
-	reg, err := r.registry()
+	reg, id, err := r.named(c)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"testing"
 
+	"retort/internal/setup"
 	"retort/llm"
 	"retort/local/llamacpp"
 	"retort/models"
@@ -154,7 +155,7 @@ func askHuggingFace(t *testing.T, home, dir string, tiny []string, starters map[
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), filepath.Join(home, "python", pythonInVenv), "testdata/parity.py", scripts, dir)
+	cmd := exec.CommandContext(t.Context(), setup.PythonPath(home), "testdata/parity.py", scripts, dir)
 	cmd.Stdin = bytes.NewReader(in)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

@@ -13,6 +13,7 @@ import (
 	"retort/dataset"
 	"retort/ensemble"
 	"retort/internal/config"
+	"retort/internal/setup"
 	"retort/llm"
 	"retort/local/llamacpp"
 	"retort/local/ollama"
@@ -103,8 +104,14 @@ func (r *retort) engineDirs() []string {
 	if dir := r.cfg.Text("engine_dir"); dir != "" {
 		return []string{dir}
 	}
-	return []string{r.path("engine")}
+	return []string{setup.EngineDir(r.path())}
 }
+
+// enginePrefix stands before the registry's ID in the ID of a loaded model.
+const enginePrefix = "llamacpp/"
+
+// registryID is the registry's name of a model, however the user wrote it.
+func registryID(id string) string { return strings.TrimPrefix(id, enginePrefix) }
 
 // model opens the model of that name: "ollama/NAME" is one of a running
 // Ollama's, anything else one of the registry's. Models stay open until Close.
@@ -112,7 +119,7 @@ func (r *retort) model(ctx context.Context, id string) (llm.Model, error) {
 	if name, ok := strings.CutPrefix(id, "ollama/"); ok {
 		return r.ollamaModel(name)
 	}
-	id = strings.TrimPrefix(id, "llamacpp/")
+	id = registryID(id)
 	if m, ok := r.openedModels[id]; ok {
 		return m, nil
 	}
@@ -151,7 +158,7 @@ func (r *retort) load(ctx context.Context, id string) (*llamacpp.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	opts := llamacpp.Options{ID: "llamacpp/" + id, Template: what.Template, Threads: r.cfg.Int("threads")}
+	opts := llamacpp.Options{ID: enginePrefix + id, Template: what.Template, Threads: r.cfg.Int("threads")}
 	if what.Adapter != "" {
 		opts.Adapters = []llamacpp.Adapter{{Path: what.Adapter, Scale: what.Scale}}
 	}
@@ -199,7 +206,7 @@ func (r *retort) members(ctx context.Context, choice memberChoice) ([]ensemble.M
 			return nil, err
 		}
 		member := ensemble.Member{Model: m}
-		if i := slices.IndexFunc(known, func(k rankedModel) bool { return k.id == strings.TrimPrefix(id, "llamacpp/") }); i >= 0 {
+		if i := slices.IndexFunc(known, func(k rankedModel) bool { return k.id == registryID(id) }); i >= 0 {
 			member.Quality = known[i].quality
 		}
 		out = append(out, member)

@@ -92,6 +92,7 @@ func (m *Model) follower(prompt []int32, messages []llm.Message) (func(text stri
 	if err != nil {
 		return nil, err
 	}
+	lineIDs = m.vocab.start(lineIDs) // as afterHead does with what it compares
 	checked, short := false, false
 	return func(text string) ([]int32, error) {
 		if checked && !short {
