@@ -11,6 +11,8 @@ import (
 	"unicode"
 
 	"golang.org/x/text/unicode/norm"
+
+	"retort/llm"
 )
 
 // Domains keep the two digests apart from each other, and from any other use of
@@ -32,6 +34,10 @@ const heldOutOneIn = 10
 // the response. Two examples with the same conversation are the same example,
 // whatever their quality or source.
 //
+// What else a message carries follows its content, each behind its name:
+// "image", media type and bytes; "tool_call", ID, name and arguments;
+// "tool_call_id" and the ID.
+//
 // The Split depends on the messages alone, through a digest over their
 // normalised text (see normalise), so that an example and a near copy of its
 // question are never on both sides.
@@ -47,9 +53,28 @@ func identity(ex Example) []byte {
 	for _, m := range ex.Messages {
 		netstring(h, string(m.Role))
 		netstring(h, m.Content)
+		attachments(h, m)
 	}
 	netstring(h, ex.Response)
 	return h.Sum(nil)
+}
+
+func attachments(h hash.Hash, m llm.Message) {
+	for _, img := range m.Images {
+		netstring(h, "image")
+		netstring(h, img.MediaType)
+		netstring(h, string(img.Data))
+	}
+	for _, call := range m.ToolCalls {
+		netstring(h, "tool_call")
+		netstring(h, call.ID)
+		netstring(h, call.Name)
+		netstring(h, string(call.Arguments))
+	}
+	if m.ToolCallID != "" {
+		netstring(h, "tool_call_id")
+		netstring(h, m.ToolCallID)
+	}
 }
 
 func splitOf(ex Example) Split {

@@ -12,6 +12,7 @@ type Response struct {
 	Index        int // which of several samples this is; 0 for a single answer
 	Text         string
 	Logprobs     []TokenLogprob
+	ToolCalls    []ToolCall
 	FinishReason FinishReason
 	Usage        Usage
 	Timing       Timing
@@ -42,6 +43,8 @@ func Gather(id string, events iter.Seq2[Event, error]) (Response, error) {
 		case Text:
 			text.WriteString(ev.Delta)
 			resp.Logprobs = append(resp.Logprobs, ev.Logprobs...)
+		case ToolCall:
+			resp.ToolCalls = append(resp.ToolCalls, ev)
 		case Done:
 			done = true
 			resp.FinishReason, resp.Usage = ev.FinishReason, ev.Usage

@@ -2,7 +2,7 @@ package llm
 
 import "time"
 
-// Event is one piece of an answer: a Text, or the closing Done.
+// Event is one piece of an answer: a Text, a ToolCall, or the closing Done.
 type Event interface{ event() }
 
 // Text is a piece of the answer. Deltas joined in order are the whole answer; a
@@ -20,8 +20,9 @@ type Done struct {
 	Warnings     []string // parts of the request that were not honoured
 }
 
-func (Text) event() {}
-func (Done) event() {}
+func (Text) event()     {}
+func (ToolCall) event() {}
+func (Done) event()     {}
 
 // FinishReason says why an answer ended.
 type FinishReason string
@@ -47,11 +48,16 @@ type Usage struct {
 	InputTokens  int `json:"input_tokens"`
 	CachedTokens int `json:"cached_tokens,omitempty"` // of InputTokens, those not computed anew
 	OutputTokens int `json:"output_tokens"`
+
+	// CostUSD is what the provider asks for it: its own count where it gives
+	// one, else by the catalogue's price. 0 for a local model.
+	CostUSD float64 `json:"cost_usd,omitempty"`
 }
 
 // Add returns the sum of u and v.
 func (u Usage) Add(v Usage) Usage {
-	return Usage{u.InputTokens + v.InputTokens, u.CachedTokens + v.CachedTokens, u.OutputTokens + v.OutputTokens}
+	return Usage{u.InputTokens + v.InputTokens, u.CachedTokens + v.CachedTokens,
+		u.OutputTokens + v.OutputTokens, u.CostUSD + v.CostUSD}
 }
 
 // Timing is how long an answer took, as seen by the adapter.

@@ -2,6 +2,7 @@ package llm
 
 import (
 	"context"
+	"fmt"
 	"iter"
 )
 
@@ -56,6 +57,16 @@ type Score struct {
 	Tokens  int     // how many tokens were summed
 }
 
+// Embedder is a Model that can place texts in a space of meaning.
+type Embedder interface {
+	Model
+
+	// Embed returns one vector for each text, in their order, all of the same
+	// dimension and of length 1: the dot product of two is their cosine
+	// similarity. A text longer than the model's context is ErrContextOverflow.
+	Embed(ctx context.Context, texts []string) ([][]float32, error)
+}
+
 // Tokenizer is a Model that can show the token ids it would read.
 type Tokenizer interface {
 	Model
@@ -82,6 +93,31 @@ type Describer interface {
 type Description struct {
 	ContextSize int  // tokens of prompt and answer together; 0 if unknown
 	Local       bool // true if a request never leaves this machine
+	Images      bool // messages may hold images
+	Tools       bool // it can ask for tools
+	Logprobs    bool // it gives the log-probability of its tokens
+	Formats     bool // it can be bound to a JSON schema
+}
+
+// Check returns an error that wraps ErrUnsupported and names the first thing in
+// req that a model so described cannot honour. Log-probabilities are left out:
+// an answer without them is still worth having, with a warning.
+func (d Description) Check(req Request) error {
+	for _, m := range req.Messages {
+		if len(m.Images) > 0 && !d.Images {
+			return fmt.Errorf("images: %w", ErrUnsupported)
+		}
+		if (len(m.ToolCalls) > 0 || m.Role == RoleTool) && !d.Tools {
+			return fmt.Errorf("tool calls: %w", ErrUnsupported)
+		}
+	}
+	switch {
+	case len(req.Tools) > 0 && !d.Tools:
+		return fmt.Errorf("tools: %w", ErrUnsupported)
+	case req.Format != nil && !d.Formats:
+		return fmt.Errorf("format: %w", ErrUnsupported)
+	}
+	return nil
 }
 
 // As finds the first model in m's chain of wrappers that is a T. A wrapper

@@ -1,6 +1,10 @@
 package llm
 
-import "fmt"
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+)
 
 // Request is one question to a model.
 type Request struct {
@@ -10,6 +14,15 @@ type Request struct {
 	// Logprobs asks for the log-probability of each generated token together
 	// with that many of the likeliest alternatives; 0 asks for none.
 	Logprobs int
+
+	Tools  []Tool  // what the model may ask for; it answers with ToolCall events
+	Format *Format // the form that the answer must have; nil leaves it free
+}
+
+// Format binds the form of an answer. Exactly one field is set.
+type Format struct {
+	JSONSchema json.RawMessage // the answer is a JSON value of this schema
+	Grammar    string          // the answer matches this GBNF grammar, from its rule "root"
 }
 
 // Sampling says how the next token is chosen. A nil field means the model's own
@@ -31,14 +44,39 @@ func (r Request) Validate() error {
 		return fmt.Errorf("%w: no messages", ErrBadRequest)
 	}
 	for i, m := range r.Messages {
-		if !m.Role.Valid() {
-			return fmt.Errorf("%w: message %d has unknown role %q", ErrBadRequest, i, m.Role)
+		if err := m.validate(); err != nil {
+			return fmt.Errorf("%w: message %d: %w", ErrBadRequest, i, err)
+		}
+	}
+	for _, t := range r.Tools {
+		if t.Name == "" || len(t.Parameters) > 0 && !json.Valid(t.Parameters) {
+			return fmt.Errorf("%w: tool %q wants a name and parameters in JSON", ErrBadRequest, t.Name)
+		}
+	}
+	if f := r.Format; f != nil {
+		if (len(f.JSONSchema) > 0) == (f.Grammar != "") {
+			return fmt.Errorf("%w: a format is either a JSON schema or a grammar", ErrBadRequest)
+		}
+		if len(f.JSONSchema) > 0 && !json.Valid(f.JSONSchema) {
+			return fmt.Errorf("%w: the format's schema is not JSON", ErrBadRequest)
 		}
 	}
 	if r.Logprobs < 0 {
 		return fmt.Errorf("%w: logprobs is %d, want 0 or more", ErrBadRequest, r.Logprobs)
 	}
 	return r.Sampling.validate()
+}
+
+func (m Message) validate() error {
+	switch {
+	case !m.Role.Valid():
+		return fmt.Errorf("unknown role %q", m.Role)
+	case len(m.Images) > 0 && m.Role != RoleUser:
+		return errors.New("images come from the user alone")
+	case len(m.ToolCalls) > 0 && m.Role != RoleAssistant:
+		return errors.New("tool calls come from the assistant alone")
+	}
+	return nil
 }
 
 func (s Sampling) validate() error {

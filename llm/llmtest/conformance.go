@@ -1,8 +1,12 @@
 package llmtest
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"image"
+	"image/png"
 	"strings"
 	"sync"
 	"testing"
@@ -39,6 +43,9 @@ func TestModel(t *testing.T, open func(t *testing.T) llm.Model, opts Options) {
 	t.Run("output_limit", x.outputLimit)
 	t.Run("stop_text_is_hidden", x.stopText)
 	t.Run("logprobs_given_or_named", x.logprobs)
+	t.Run("images_shown_or_refused", x.images)
+	t.Run("tools_offered_or_refused", x.tools)
+	t.Run("format_kept_or_refused", x.format)
 	t.Run("refuses_bad_requests", x.badRequests)
 	t.Run("break_stops_work", x.breakStops)
 	t.Run("cancelled_before", x.cancelledBefore)
@@ -173,13 +180,80 @@ func (x exam) logprobs(t *testing.T) {
 	}
 }
 
+// answerOrRefusal collects the answer to req; ok is false if the model refused
+// it in the way that Generate documents.
+func (x exam) answerOrRefusal(t *testing.T, req llm.Request) (resp llm.Response, ok bool) {
+	t.Helper()
+	resp, err := llm.Collect(t.Context(), x.open(t), req)
+	if errors.Is(err, llm.ErrUnsupported) {
+		return resp, false
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp, true
+}
+
+func (x exam) images(t *testing.T) {
+	var dot bytes.Buffer
+	if err := png.Encode(&dot, image.NewGray(image.Rect(0, 0, 32, 32))); err != nil {
+		t.Fatal(err)
+	}
+	req := x.request()
+	req.Messages[0].Images = []llm.Image{{MediaType: "image/png", Data: dot.Bytes()}}
+	plain, err := llm.Collect(t.Context(), x.open(t), x.request())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp, ok := x.answerOrRefusal(t, req); ok && resp.Usage.InputTokens <= plain.Usage.InputTokens {
+		t.Errorf("%d input tokens with an image, %d without: it was not shown", resp.Usage.InputTokens, plain.Usage.InputTokens)
+	}
+}
+
+func (x exam) tools(t *testing.T) {
+	req := x.request()
+	req.Sampling.MaxOutputTokens = 64
+	req.Tools = []llm.Tool{{Name: "weather", Description: "The weather in a city.",
+		Parameters: []byte(`{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}`)}}
+	resp, ok := x.answerOrRefusal(t, req)
+	if !ok {
+		return
+	}
+	if called := resp.FinishReason == llm.FinishToolCalls; called != (len(resp.ToolCalls) > 0) {
+		t.Errorf("finish reason %q with %d tool calls", resp.FinishReason, len(resp.ToolCalls))
+	}
+	for _, call := range resp.ToolCalls {
+		if call.ID == "" || call.Name == "" || !json.Valid(call.Arguments) {
+			t.Errorf("tool call %+v, want an ID, a name and arguments in JSON", call)
+		}
+	}
+}
+
+func (x exam) format(t *testing.T) {
+	req := x.request()
+	req.Sampling.MaxOutputTokens = 64
+	req.Format = &llm.Format{JSONSchema: []byte(
+		`{"type":"object","properties":{"sure":{"type":"boolean"}},"required":["sure"],"additionalProperties":false}`)}
+	resp, ok := x.answerOrRefusal(t, req)
+	if !ok {
+		return
+	}
+	var got struct{ Sure *bool }
+	if err := json.Unmarshal([]byte(resp.Text), &got); err != nil || got.Sure == nil {
+		t.Errorf("answer %q is not of the schema (%v)", resp.Text, err)
+	}
+}
+
 func (x exam) badRequests(t *testing.T) {
 	m := x.open(t)
 	for name, req := range map[string]llm.Request{
 		"no messages":  {},
 		"unknown role": {Messages: []llm.Message{{Role: "bard", Content: "hello"}}},
 		"temperature":  {Messages: []llm.Message{llm.User("hi")}, Sampling: llm.Sampling{Temperature: new(-1.0)}},
-		"empty stop":   {Messages: []llm.Message{llm.User("hi")}, Sampling: llm.Sampling{Stop: []string{""}}},
+		"two formats": {Messages: []llm.Message{llm.User("hi")},
+			Format: &llm.Format{JSONSchema: []byte(`{}`), Grammar: "root ::= \"a\""}},
+		"nameless tool": {Messages: []llm.Message{llm.User("hi")}, Tools: []llm.Tool{{}}},
+		"empty stop":    {Messages: []llm.Message{llm.User("hi")}, Sampling: llm.Sampling{Stop: []string{""}}},
 	} {
 		if _, err := llm.Collect(t.Context(), m, req); !errors.Is(err, llm.ErrBadRequest) {
 			t.Errorf("%s: error %v, want ErrBadRequest", name, err)

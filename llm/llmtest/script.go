@@ -52,6 +52,10 @@ func (s *Script) Generate(ctx context.Context, req llm.Request) iter.Seq2[llm.Ev
 			yield(nil, err)
 			return
 		}
+		if err := (llm.Description{}).Check(req); err != nil {
+			yield(nil, err)
+			return
+		}
 		answer := s.next(req)
 		text, reason, tokens := truncate(answer, req.Sampling)
 		for _, word := range strings.SplitAfter(text, " ") {

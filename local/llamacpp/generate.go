@@ -226,6 +226,9 @@ func (m *Model) ask(ctx context.Context, req llm.Request, n int) (*job, error) {
 	if err := req.Validate(); err != nil {
 		return nil, err
 	}
+	if err := m.Describe().Check(req); err != nil {
+		return nil, err
+	}
 	if n < 1 {
 		return nil, fmt.Errorf("%w: %d samples, want 1 or more", llm.ErrBadRequest, n)
 	}

@@ -51,6 +51,9 @@ func (m *Model) generate(ctx context.Context, req llm.Request, yield func(llm.Ev
 	if err := req.Validate(); err != nil {
 		return err
 	}
+	if err := (llm.Description{}).Check(req); err != nil {
+		return err
+	}
 	a := answer{ctx: ctx, yield: yield, asked: req.Logprobs, allowCloud: m.client.allowCloud, start: time.Now()}
 	f, err := m.look(ctx)
 	if err != nil {

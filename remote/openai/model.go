@@ -105,6 +105,9 @@ func (m *Model) generate(ctx context.Context, req llm.Request, yield func(llm.Ev
 	if err := req.Validate(); err != nil {
 		return err
 	}
+	if err := (llm.Description{}).Check(req); err != nil {
+		return err
+	}
 	c := &call{http: m.http, key: m.key, extra: extra(req.Sampling, m.base.Hostname())}
 	defer c.close() // go-openai leaves the body of a refusal open
 	config := api.DefaultConfig("")
