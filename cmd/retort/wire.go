@@ -39,11 +39,16 @@ func newRetort(p *program, cfg *config.Config, asJSON bool) *retort {
 
 // Close closes everything that was opened.
 func (r *retort) Close() error {
-	err := r.closeModels()
-	if r.openedStore != nil {
-		err = errors.Join(err, r.openedStore.Close())
-		r.openedStore = nil
+	return errors.Join(r.closeModels(), r.closeStore())
+}
+
+// closeStore lets other processes have the store, which one alone can hold.
+func (r *retort) closeStore() error {
+	if r.openedStore == nil {
+		return nil
 	}
+	err := r.openedStore.Close()
+	r.openedStore = nil
 	return err
 }
 
