@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"syscall"
 
 	"retort/dataset"
 	"retort/ensemble"
 	"retort/internal/config"
+	"retort/llm"
 	"retort/models"
 	"retort/models/gguf"
 	"retort/trainer"
@@ -91,8 +93,13 @@ func parts(err error) []error {
 
 func (p *program) printHint(err error) {
 	var h interface{ Hint() string }
-	if errors.As(err, &h) && h.Hint() != "" {
+	switch {
+	case errors.As(err, &h) && h.Hint() != "":
 		fmt.Fprintln(p.stderr, "hint:", h.Hint())
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, dataset.ErrNoSpace):
+		fmt.Fprintln(p.stderr, "hint: free some space, or have the data folder on another disk (--home, RETORT_HOME)")
+	case errors.Is(err, llm.ErrContextOverflow):
+		fmt.Fprintln(p.stderr, "hint: ask with less text")
 	}
 }
 
