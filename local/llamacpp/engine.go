@@ -3,6 +3,7 @@ package llamacpp
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -35,6 +36,8 @@ type Engine struct {
 	// what it says about that one. It guards weights, too.
 	load    sync.Mutex
 	weights map[identity]*weights
+
+	free func() (bytes uint64, known bool) // memory that this process may still take
 }
 
 // loaded is the one Engine of the process: the library's handles are global.
@@ -73,7 +76,8 @@ func Load(dir string) (*Engine, error) {
 	if llama.GGMLBackendDeviceCount() == 0 {
 		return nil, fmt.Errorf("load engine %q: it has no backend for this processor", dir)
 	}
-	loaded.engine = &Engine{dir: abs, weights: make(map[identity]*weights)}
+	loaded.engine = &Engine{dir: abs, weights: make(map[identity]*weights),
+		free: func() (uint64, bool) { return freeMemory(os.DirFS("/")) }}
 	return loaded.engine, nil
 }
 

@@ -57,6 +57,9 @@ type Model struct {
 	handle      llama.Model // of weights
 	weights     *weights
 	adapters    []adapter
+	opts        Options
+	settings    settings
+	need        need // estimated; zero if unknown
 	engine      *Engine
 
 	life   sync.RWMutex // held by readers of handle, and by Close to end it
@@ -73,7 +76,8 @@ var (
 
 // Open loads the GGUF file at path. The caller closes the Model. Models of the
 // same file share its weights, whatever their adapters: a second one costs its
-// KV cache, its buffers and its adapters alone.
+// KV cache, its buffers and its adapters alone. What would not fit into the memory
+// that is free is refused with ErrNoMemory before it is loaded.
 func (e *Engine) Open(ctx context.Context, path string, opts Options) (*Model, error) {
 	if err := opts.check(ctx, path); err != nil {
 		return nil, fmt.Errorf("open model: %w", err)
@@ -89,11 +93,16 @@ func (e *Engine) open(path string, opts Options) (*Model, error) {
 	e.load.Lock()
 	defer e.load.Unlock()
 	engineLog.reset()
-	w, err := e.acquire(path)
+	chosen, takes, err := e.admit(path, opts)
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{id: opts.ID, handle: w.handle, weights: w, engine: e, vocab: newVocab(w.handle)}
+	w, err := e.acquire(path, chosen.layers)
+	if err != nil {
+		return nil, err
+	}
+	m := &Model{id: opts.ID, handle: w.handle, weights: w, engine: e, vocab: newVocab(w.handle),
+		opts: opts, settings: chosen, need: takes}
 	if m.id == "" {
 		m.id = "llamacpp/" + strings.TrimSuffix(filepath.Base(path), ".gguf")
 	}
@@ -143,7 +152,7 @@ func (m *Model) prepare(opts Options) error {
 	if m.adapters, err = m.engine.adapt(m.weights, opts.Adapters); err != nil {
 		return err
 	}
-	if m.dev, err = m.engine.newDevice(m, lim, cells, opts); err != nil {
+	if m.dev, err = m.engine.newDevice(m, lim, cells); err != nil {
 		return err
 	}
 	if err := m.dev.apply(m.adapters); err != nil {

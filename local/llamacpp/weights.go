@@ -36,23 +36,52 @@ func identify(path string) (identity, error) {
 type weights struct {
 	handle llama.Model
 	of     identity
-	users  int // Models that are open
+	users  int   // Models that are open
+	layers int32 // on the GPU
 }
 
-// acquire returns the weights in the file at path for one more user. The caller
-// holds e.load.
-func (e *Engine) acquire(path string) (*weights, error) {
+// admit decides how the model at path is to run, and refuses it if there is no
+// memory for it. The caller holds e.load.
+func (e *Engine) admit(path string, opts Options) (settings, need, error) {
+	of, err := identify(path)
+	if err != nil {
+		return settings{}, need{}, err
+	}
+	loaded := e.weights[of]
+	shared := loaded != nil
+	chosen := e.choose(opts, func(g gpu) bool {
+		if shared {
+			return loaded.layers > 0
+		}
+		_, takes, err := estimate(path, opts, true)
+		return err == nil && takes.sum() <= g.free
+	})
+	takes, _, err := estimate(path, opts, chosen.layers > 0)
+	if err != nil {
+		return chosen, need{}, nil // a model that the parser does not know; the engine may
+	}
+	if free, known := e.free(); known && takes.beside(shared) > free {
+		return chosen, takes, fmt.Errorf("%w: it takes about %s, and %s are free", ErrNoMemory, readable(takes.beside(shared)), readable(free))
+	}
+	return chosen, takes, nil
+}
+
+// acquire returns the weights in the file at path for one more user, with that
+// many layers on the GPU if they are not in memory yet. The caller holds e.load.
+func (e *Engine) acquire(path string, layers int32) (*weights, error) {
 	of, err := identify(path)
 	if err != nil {
 		return nil, err
 	}
 	w := e.weights[of]
 	if w == nil {
-		handle, err := llama.ModelLoadFromFile(path, llama.ModelDefaultParams())
+		p := llama.ModelDefaultParams()
+		p.NGpuLayers = layers
+		handle, err := llama.ModelLoadFromFile(path, p)
 		if err != nil {
 			return nil, refused(err.Error())
 		}
-		w = &weights{handle: handle, of: of}
+		w = &weights{handle: handle, of: of, layers: layers}
 		e.weights[of] = w
 	}
 	w.users++
