@@ -131,7 +131,7 @@ func (p *Pool) Loaded() []string {
 // ErrClosed.
 func (p *Pool) Close() error {
 	p.mu.Lock()
-	all := p.all
+	all := slices.Clone(p.all)
 	p.mu.Unlock()
 	var errs []error
 	for _, r := range all {

@@ -35,6 +35,7 @@ func withMemory(t *testing.T, total uint64) *Engine {
 // tinyNeed is what a tiny model is estimated to take.
 func tinyNeed(t *testing.T, path string, opts Options) uint64 {
 	t.Helper()
+	testEngine(t)
 	n, _, err := estimate(path, opts, false)
 	if err != nil {
 		t.Fatal(err)
