@@ -186,12 +186,9 @@ var abortCallback = sync.OnceValue(func() uintptr {
 })
 
 // newDevice makes a context of m with that many cells of KV cache.
-func (e *Engine) newDevice(m *Model, lim limits, cells int, opts Options) (*llamaDevice, error) {
+func (e *Engine) newDevice(m *Model, lim limits, cells int) (*llamaDevice, error) {
 	d := &llamaDevice{vocab: m.vocab.size, abort: newAbortFlag(), compute: &e.compute}
-	threads := opts.Threads
-	if threads == 0 {
-		threads = physicalCores()
-	}
+	threads := m.settings.threads
 	d.crew = crew{cores: runtime.NumCPU(), most: threads, threads: threads}
 	p := llama.ContextDefaultParams()
 	p.NCtx = uint32(cells)
@@ -202,10 +199,7 @@ func (e *Engine) newDevice(m *Model, lim limits, cells int, opts Options) (*llam
 	// With a sliding window the engine drops what lies behind it, unless it is
 	// told to keep it all: a later request may go on from there.
 	p.KVUnified, p.SwaFull, p.NoPerf = 1, 1, 1
-	p.FlashAttentionType = llama.FlashAttentionTypeAuto
-	if opts.exact {
-		p.FlashAttentionType = llama.FlashAttentionTypeDisabled
-	}
+	p.FlashAttentionType = m.settings.flash
 	p.AbortCallback, p.AbortCallbackData = abortCallback(), d.abort.id
 	var err error
 	if d.ctx, err = llama.InitFromModel(m.handle, p); err != nil {

@@ -18,8 +18,9 @@ type sample struct {
 	out   int // tokens drawn, without the end mark
 	first time.Duration
 
-	path  []int32 // scoring: the tokens that are to follow the prompt
-	score float64 // scoring: their log-probability so far
+	path   []int32 // scoring: the tokens that are to follow the prompt
+	score  float64 // scoring: their log-probability so far
+	scored int     // scoring: of how many of them
 }
 
 // generation draws the answers to a request.
