@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"retort/llm"
@@ -18,6 +19,9 @@ type sample struct {
 	out   int // tokens drawn, without the end mark
 	first time.Duration
 
+	form  *state // where it is in the form that it must have; nil where that is free
+	shown string // the answer so far, where it must have a form
+
 	path  []int32 // scoring: the tokens that are to follow the prompt
 	score float64 // scoring: their log-probability so far
 }
@@ -29,6 +33,7 @@ type generation struct {
 	logprobs int // alternatives to report per token; 0 for no log-probabilities
 	begun    time.Time
 	words    words
+	form     *form // nil where the form of the answer is free
 	job      *job
 }
 
@@ -51,7 +56,17 @@ func (g *generation) choose(b *branch, _ int, logits []float32) ([]fork, error) 
 	var forks []fork
 	for _, s := range b.samples {
 		token := g.sampler.draw(s.rng)
-		if g.accept(s, token, report) {
+		if g.form != nil {
+			var err error
+			if token, err = g.form.bind(s, token, logits); err != nil {
+				return nil, err
+			}
+		}
+		goesOn, err := g.accept(s, token, report)
+		if err != nil {
+			return nil, err
+		}
+		if goesOn {
 			forks = join(forks, token, s)
 		}
 	}
@@ -70,42 +85,47 @@ func join(forks []fork, token int32, s *sample) []fork {
 }
 
 // accept takes the next token of s; false if the answer has ended.
-func (g *generation) accept(s *sample, token int32, report *reporter) bool {
+func (g *generation) accept(s *sample, token int32, report *reporter) (bool, error) {
 	if s.first == 0 {
 		s.first = time.Since(g.begun)
 	}
 	if g.words.endsAnswer(token) {
 		last, _ := s.text.rest()
-		g.finish(s, last, llm.FinishStop)
-		return false
+		return false, g.finish(s, last, llm.FinishStop)
 	}
 	s.out++
 	ev, stopped := s.text.add(g.words.piece(token), report.of(token))
 	if stopped {
-		g.finish(s, ev, llm.FinishStop)
-		return false
+		return false, g.finish(s, ev, llm.FinishStop)
 	}
 	g.show(s, ev)
-	if s.out < g.limit {
-		return true
+	whole := s.form != nil && s.form.full()
+	if s.out < g.limit && !whole {
+		return true, nil
 	}
-	reason := llm.FinishLength
 	last, stopped := s.text.rest()
-	if stopped {
-		reason = llm.FinishStop
+	if stopped || whole {
+		return false, g.finish(s, last, llm.FinishStop)
 	}
-	g.finish(s, last, reason)
-	return false
+	return false, g.finish(s, last, llm.FinishLength)
 }
 
 func (g *generation) show(s *sample, ev llm.Text) {
+	if g.form != nil {
+		s.shown += ev.Delta
+	}
 	if ev.Delta != "" || len(ev.Logprobs) > 0 {
 		g.job.box.put(message{sample: s.index, event: ev})
 	}
 }
 
-func (g *generation) finish(s *sample, last llm.Text, reason llm.FinishReason) {
+func (g *generation) finish(s *sample, last llm.Text, reason llm.FinishReason) error {
 	g.show(s, last)
+	if g.form != nil && reason == llm.FinishStop {
+		if err := g.form.whole(s); err != nil {
+			return err
+		}
+	}
 	cached := g.job.cached
 	if s.index > 0 { // the prompt was computed for the first sample
 		cached = len(g.job.prompt)
@@ -115,6 +135,7 @@ func (g *generation) finish(s *sample, last llm.Text, reason llm.FinishReason) {
 		Usage:        llm.Usage{InputTokens: len(g.job.prompt), CachedTokens: cached, OutputTokens: s.out},
 		Timing:       llm.Timing{FirstToken: s.first, Total: time.Since(g.begun)},
 	}})
+	return nil
 }
 
 // reporter makes the log-probabilities of one position. A nil reporter makes
@@ -244,22 +265,31 @@ func (m *Model) ask(ctx context.Context, req llm.Request, n int) (*job, error) {
 		limit = min(limit, most)
 	}
 	j := &job{ctx: ctx, prompt: prompt, box: newMailbox()}
-	j.chooser = &generation{sampler: newSampler(req.Sampling), limit: limit, logprobs: req.Logprobs,
+	g := &generation{sampler: newSampler(req.Sampling), limit: limit, logprobs: req.Logprobs,
 		begun: begun, words: m.vocab, job: j}
+	if g.form, err = newForm(req, m.vocab, m.template.lead); err != nil {
+		return nil, err
+	}
+	j.chooser = g
 	for i := range n {
-		j.samples = append(j.samples, m.newSample(req.Sampling, i))
+		j.samples = append(j.samples, m.newSample(req.Sampling, g.form, i))
 	}
 	return j, m.sched.submit(j)
 }
 
-func (m *Model) newSample(p llm.Sampling, i int) *sample {
+func (m *Model) newSample(p llm.Sampling, f *form, i int) *sample {
 	seed := rand.Int64()
 	if p.Seed != nil {
 		seed = *p.Seed + int64(i)
 	}
 	s := &sample{index: i, rng: rand.New(rand.NewPCG(uint64(seed), 0))}
 	s.text.lead = m.template.lead
-	s.text.stop.stops = append(append([]string(nil), p.Stop...), m.template.stops...)
+	s.text.stop.stops = slices.Clone(p.Stop)
+	if f != nil { // the form says where the answer ends, the template does not
+		s.form = f.matcher.root
+	} else {
+		s.text.stop.stops = append(s.text.stop.stops, m.template.stops...)
+	}
 	return s
 }
 

@@ -210,7 +210,7 @@ func (m *Model) ID() string { return m.id }
 
 // Describe implements llm.Describer.
 func (m *Model) Describe() llm.Description {
-	return llm.Description{ContextSize: m.contextSize, Local: true}
+	return llm.Description{ContextSize: m.contextSize, Local: true, Formats: true}
 }
 
 // Template returns the Jinja source of the chat template in use, and its
