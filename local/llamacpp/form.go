@@ -128,7 +128,11 @@ func (f *form) redraw(s *sample, logits []float32) (int32, error) {
 
 // whole reports an answer that ends, by a stop text, before its form does.
 func (f *form) whole(s *sample) error {
-	end, err := f.matcher.after(f.matcher.root, s.shown)
+	text := s.shown
+	if s.text.call != nil {
+		text += s.text.call.raw
+	}
+	end, err := f.matcher.after(f.matcher.root, text)
 	if err == nil && !end.ends {
 		err = fmt.Errorf("%w: a stop text cut it before it had the form that was asked for", llm.ErrIncomplete)
 	}

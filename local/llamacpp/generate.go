@@ -126,6 +126,13 @@ func (g *generation) finish(s *sample, last llm.Text, reason llm.FinishReason) e
 			return err
 		}
 	}
+	called, err := g.call(s, reason)
+	if err != nil {
+		return err
+	}
+	if called {
+		reason = llm.FinishToolCalls
+	}
 	cached := g.job.cached
 	if s.index > 0 { // the prompt was computed for the first sample
 		cached = len(g.job.prompt)
@@ -136,6 +143,23 @@ func (g *generation) finish(s *sample, last llm.Text, reason llm.FinishReason) e
 		Timing:       llm.Timing{FirstToken: s.first, Total: time.Since(g.begun)},
 	}})
 	return nil
+}
+
+// call hands out the tool calls of an answer that has ended, or what looked
+// like one and is text; true if there are any.
+func (g *generation) call(s *sample, reason llm.FinishReason) (bool, error) {
+	if s.text.call == nil {
+		return false, nil
+	}
+	calls, text, err := s.text.call.calls(reason == llm.FinishLength)
+	if err != nil {
+		return false, err
+	}
+	g.show(s, s.text.show(text, true))
+	for _, c := range calls {
+		g.job.box.put(message{sample: s.index, event: c})
+	}
+	return len(calls) > 0, nil
 }
 
 // reporter makes the log-probabilities of one position. A nil reporter makes
@@ -231,6 +255,8 @@ func gather(r *llm.Response, msg message) bool {
 	case llm.Text:
 		r.Text += ev.Delta
 		r.Logprobs = append(r.Logprobs, ev.Logprobs...)
+	case llm.ToolCall:
+		r.ToolCalls = append(r.ToolCalls, ev)
 	case llm.Done:
 		r.Index, r.FinishReason, r.Usage, r.Timing = msg.sample, ev.FinishReason, ev.Usage, ev.Timing
 		return true
@@ -244,16 +270,13 @@ func (m *Model) ask(ctx context.Context, req llm.Request, n int) (*job, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if err := req.Validate(); err != nil {
-		return nil, err
-	}
-	if err := m.Describe().Check(req); err != nil {
+	if err := m.check(req); err != nil {
 		return nil, err
 	}
 	if n < 1 {
 		return nil, fmt.Errorf("%w: %d samples, want 1 or more", llm.ErrBadRequest, n)
 	}
-	prompt, err := m.promptTokens(req.Messages)
+	prompt, err := m.promptTokens(req.Messages, req.Tools...)
 	if err != nil {
 		return nil, err
 	}
@@ -267,23 +290,31 @@ func (m *Model) ask(ctx context.Context, req llm.Request, n int) (*job, error) {
 	j := &job{ctx: ctx, prompt: prompt, box: newMailbox()}
 	g := &generation{sampler: newSampler(req.Sampling), limit: limit, logprobs: req.Logprobs,
 		begun: begun, words: m.vocab, job: j}
-	if g.form, err = newForm(req, m.vocab, m.template.lead); err != nil {
+	if len(req.Tools) > 0 {
+		if g.words, err = m.callWords(); err != nil {
+			return nil, err
+		}
+	}
+	if g.form, err = newForm(req, g.words, m.template.lead); err != nil {
 		return nil, err
 	}
 	j.chooser = g
 	for i := range n {
-		j.samples = append(j.samples, m.newSample(req.Sampling, g.form, i))
+		j.samples = append(j.samples, m.newSample(req, g.form, i))
 	}
 	return j, m.sched.submit(j)
 }
 
-func (m *Model) newSample(p llm.Sampling, f *form, i int) *sample {
-	seed := rand.Int64()
+func (m *Model) newSample(req llm.Request, f *form, i int) *sample {
+	p, seed := req.Sampling, rand.Int64()
 	if p.Seed != nil {
 		seed = *p.Seed + int64(i)
 	}
 	s := &sample{index: i, rng: rand.New(rand.NewPCG(uint64(seed), 0))}
 	s.text.lead = m.template.lead
+	if len(req.Tools) > 0 {
+		s.text.call = &callGate{form: m.template.calls, tools: req.Tools}
+	}
 	s.text.stop.stops = slices.Clone(p.Stop)
 	if f != nil { // the form says where the answer ends, the template does not
 		s.form = f.matcher.root

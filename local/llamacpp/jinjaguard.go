@@ -60,6 +60,7 @@ func guardJinja(source string) (string, error) {
 		if err := vetTag(t.body); err != nil {
 			return "", fmt.Errorf("%w in the tag %.60q", err, strings.TrimSpace(t.body))
 		}
+		t.body = ownFilters(t.body)
 		out.WriteString(guardTag(t))
 	}
 	return out.String(), nil
@@ -237,7 +238,8 @@ func (b *renderBudget) functions() map[string]jinja.Value {
 			b.depth++
 			return jinja.None(), nil
 		}),
-		"range": define("range", boundedRange),
+		"range":    define("range", boundedRange),
+		jsonFilter: jinja.NewCallable(jsonFilter, toJSON),
 	}
 }
 

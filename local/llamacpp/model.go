@@ -42,8 +42,8 @@ const (
 )
 
 // Model is a model in memory. It implements llm.Model, llm.BatchModel,
-// llm.Scorer, llm.Tokenizer, llm.Describer and io.Closer, and is safe for
-// concurrent use: requests from all goroutines are decoded together.
+// llm.Scorer, llm.Embedder, llm.Tokenizer, llm.Describer and io.Closer, and is
+// safe for concurrent use: requests from all goroutines are decoded together.
 type Model struct {
 	id          string
 	template    *chatTemplate
@@ -52,6 +52,10 @@ type Model struct {
 	sched       *scheduler
 	dev         *llamaDevice
 	handle      llama.Model
+	engine      *Engine
+
+	opts     Options
+	embedder *embedder
 
 	life   sync.RWMutex // held by readers of handle, and by Close to end it
 	closed bool
@@ -62,6 +66,7 @@ var (
 	_ llm.BatchModel = (*Model)(nil)
 	_ llm.Scorer     = (*Model)(nil)
 	_ llm.Tokenizer  = (*Model)(nil)
+	_ llm.Embedder   = (*Model)(nil)
 	_ llm.Describer  = (*Model)(nil)
 )
 
@@ -85,7 +90,7 @@ func (e *Engine) open(path string, opts Options) (*Model, error) {
 	if err != nil {
 		return nil, refused(err.Error())
 	}
-	m := &Model{id: opts.ID, handle: handle, vocab: newVocab(handle)}
+	m := &Model{id: opts.ID, handle: handle, engine: e, vocab: newVocab(handle)}
 	if m.id == "" {
 		m.id = "llamacpp/" + strings.TrimSuffix(filepath.Base(path), ".gguf")
 	}
@@ -123,6 +128,7 @@ func (m *Model) prepare(e *Engine, opts Options) error {
 	if llama.ModelIsRecurrent(m.handle) || llama.ModelIsHybrid(m.handle) || llama.ModelHasEncoder(m.handle) {
 		return fmt.Errorf("architecture without a plain KV cache: %w", llm.ErrUnsupported)
 	}
+	m.opts, m.embedder = opts, newEmbedder()
 	source := opts.Template
 	if source == "" {
 		source = llama.ModelChatTemplate(m.handle, "")
@@ -210,7 +216,8 @@ func (m *Model) ID() string { return m.id }
 
 // Describe implements llm.Describer.
 func (m *Model) Describe() llm.Description {
-	return llm.Description{ContextSize: m.contextSize, Local: true, Formats: true}
+	return llm.Description{ContextSize: m.contextSize, Local: true, Formats: true,
+		Logprobs: true, Tools: m.template.calls != noCalls}
 }
 
 // Template returns the Jinja source of the chat template in use, and its
@@ -227,6 +234,7 @@ func (m *Model) Close() error {
 		return nil
 	}
 	m.closed = true
+	m.embedder.close()
 	m.sched.close()
 	m.dev.close()
 	return llama.ModelFree(m.handle)

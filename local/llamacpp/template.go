@@ -23,6 +23,7 @@ type chatTemplate struct {
 	lead     string // what an answer begins with that is no part of it
 	stops    []string
 	bos, eos string
+	calls    callForm
 	compiled *jinja.Template
 }
 
@@ -42,6 +43,7 @@ func newTemplate(nameOrSource, bos, eos string) (*chatTemplate, error) {
 	if !strings.Contains(t.source, "{") {
 		return nil, fmt.Errorf("chat template %q: no such built-in, and no Jinja either", oneLine(t.source))
 	}
+	t.calls = callFormOf(t.source)
 	var err error
 	if t.compiled, err = compile(t.source); err != nil {
 		return nil, fmt.Errorf("chat template: %s", oneLine(err.Error()))
@@ -69,32 +71,34 @@ func (t *chatTemplate) digest() string {
 }
 
 // prompt renders messages up to the point where the answer begins.
-func (t *chatTemplate) prompt(messages []llm.Message) (string, error) {
-	return t.render(messages, true)
+func (t *chatTemplate) prompt(messages []llm.Message, tools ...llm.Tool) (string, error) {
+	return t.render(messages, tools, true)
 }
 
-func (t *chatTemplate) render(messages []llm.Message, addPrompt bool) (text string, err error) {
+func (t *chatTemplate) render(messages []llm.Message, tools []llm.Tool, addPrompt bool) (text string, err error) {
 	defer func() {
 		if p := recover(); p != nil { // the interpreter does not check all it is given
 			err = fmt.Errorf("%w: chat template: %v", llm.ErrBadRequest, p)
 		}
 	}()
-	list := make([]any, len(messages))
-	input := 0
-	for i, m := range messages {
-		list[i] = map[string]any{"role": string(m.Role), "content": m.Content}
-		input += len(m.Content)
+	list, size, err := messageValues(messages)
+	if err != nil {
+		return "", err
 	}
-	data := newRenderBudget(input).functions()
-	for name, value := range map[string]any{
+	offered, more, err := toolValues(tools)
+	if err != nil {
+		return "", err
+	}
+	data := newRenderBudget(size + more).functions()
+	for name, value := range map[string]jinja.Value{
 		"messages":              list,
-		"add_generation_prompt": addPrompt,
-		"bos_token":             t.bos,
-		"eos_token":             t.eos,
-		"tools":                 nil,
-		"documents":             nil,
+		"add_generation_prompt": jinja.NewBool(addPrompt),
+		"bos_token":             jinja.NewString(t.bos),
+		"eos_token":             jinja.NewString(t.eos),
+		"tools":                 offered,
+		"documents":             jinja.None(),
 	} {
-		data[name] = jinja.FromGoValue(value)
+		data[name] = value
 	}
 	text, err = t.compiled.RenderValues(data)
 	if err != nil {

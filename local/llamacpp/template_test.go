@@ -39,7 +39,7 @@ func TestTemplate_rendersAsTheTrainingSide(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", c.Template, err)
 		}
-		got, err := tmpl.render(c.Messages, c.AddPrompt)
+		got, err := tmpl.render(c.Messages, nil, c.AddPrompt)
 		if got != c.Text || (err != nil) != (c.Error != "") {
 			t.Errorf("%s, %s, prompt %v:\n got %q, %v\nwant %q %s", c.Template, c.Talk, c.AddPrompt, got, err, c.Text, c.Error)
 		}

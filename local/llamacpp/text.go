@@ -10,7 +10,8 @@ import (
 type textStream struct {
 	utf8 utf8Gate
 	stop stopGate
-	lead string // taken off the start of the answer if it is there
+	lead string    // taken off the start of the answer if it is there
+	call *callGate // nil where the answer cannot call tools
 
 	fed, shown int // bytes of text that came in, and that were let out
 	logprobs   []placedLogprob
@@ -36,6 +37,11 @@ func (t *textStream) add(piece string, lp *llm.TokenLogprob) (llm.Text, bool) {
 		text = t.trimLead(text)
 	}
 	show, stopped := t.stop.add(text)
+	if t.call != nil {
+		if show = t.call.add(show); stopped {
+			show += t.call.rest()
+		}
+	}
 	return t.show(show, stopped), stopped
 }
 
@@ -47,6 +53,9 @@ func (t *textStream) rest() (llm.Text, bool) {
 		var more string
 		more, stopped = t.stop.rest()
 		show += more
+	}
+	if t.call != nil {
+		show = t.call.add(show) + t.call.rest()
 	}
 	return t.show(show, true), stopped
 }

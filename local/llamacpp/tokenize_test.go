@@ -23,7 +23,7 @@ func TestTokenize_isWhatIsDecoded(t *testing.T) {
 		if n := resp.Usage.InputTokens; n != len(got.Prompt) {
 			t.Errorf("%s: Tokenize makes %d prompt tokens, Generate %d", id, len(got.Prompt), n)
 		}
-		text, err := m.template.render(append(slices.Clip(talk), llm.Assistant("It is 4.")), false)
+		text, err := m.template.render(append(slices.Clip(talk), llm.Assistant("It is 4.")), nil, false)
 		if err != nil {
 			t.Fatal(err)
 		}
