@@ -27,12 +27,13 @@ type placedLogprob struct {
 // asked for), and returns what may be shown and whether a stop text ended the
 // answer.
 func (t *textStream) add(piece string, lp *llm.TokenLogprob) (llm.Text, bool) {
-	start := t.fed
-	t.fed += len(piece)
-	if lp != nil {
-		t.logprobs = append(t.logprobs, placedLogprob{*lp, start, t.fed})
-	}
+	start, held := t.fed, len(t.utf8.held)
 	text := t.utf8.add(piece)
+	// As many bytes as came in, and what replaced ones that are no UTF-8 adds.
+	t.fed += len(text) + len(t.utf8.held) - held
+	if lp != nil {
+		t.logprobs = append(t.logprobs, placedLogprob{*lp, start, max(start, t.fed)})
+	}
 	if t.lead != "" && text != "" { // the first text of the answer
 		text = t.trimLead(text)
 	}
