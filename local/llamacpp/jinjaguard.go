@@ -26,7 +26,7 @@ const (
 
 // Bounds of one rendering.
 const (
-	renderSteps = 100_000
+	renderSteps = 50_000
 	renderDepth = 32 // macros that call each other
 	renderTime  = 2 * time.Second
 	renderBytes = 16 << 20  // of output, beside what the messages hold
@@ -113,6 +113,9 @@ func vetTag(body string) error {
 	growth := 1
 	for i, t := range tokens {
 		called := i > 0 && (tokens[i-1] == "." || tokens[i-1] == "|")
+		if strings.HasPrefix(t, "__") { // Python's own attributes, by which templates break out elsewhere
+			return errors.New("name " + t)
+		}
 		switch t {
 		case "*", "**":
 			return errors.New("operator " + t)

@@ -137,6 +137,7 @@ func (m *Model) prepare(e *Engine, opts Options) error {
 	if m.template, err = newTemplate(source, m.vocab.name(m.vocab.bos), m.vocab.name(m.vocab.eos)); err != nil {
 		return err
 	}
+	m.template.beginAs(m.vocab.addBOS)
 	if m.contextSize, err = contextSize(opts.ContextSize, int(llama.ModelNCtxTrain(m.handle))); err != nil {
 		return err
 	}
