@@ -113,14 +113,14 @@ func runModelsShow(_ context.Context, c *cli.Context, r *retort) error {
 	if err != nil {
 		return err
 	}
-	view := modelView{m, id == current}
+	view, template := modelView{m, id == current}, templateFor(reg, id)
 	if r.asJSON {
-		return r.object(view)
+		return r.object(modelDetail{view, template})
 	}
 	// A manifest is short and its field names are the documentation's: people
 	// get it in the same words as machines do.
 	text, err := json.MarshalIndent(view, "", "  ")
-	r.printf("%s\n  %s\n", text, reg.Path(m))
+	r.printf("%s\n  %s\n\nChat template (%s, %s):\n%s\n", text, reg.Path(m), template.Source, template.Digest, template.Text)
 	return err
 }
 

@@ -45,8 +45,8 @@ const (
 )
 
 // Model is a model in memory. It implements llm.Model, llm.BatchModel,
-// llm.Scorer, llm.Tokenizer, llm.Describer and io.Closer, and is safe for
-// concurrent use: requests from all goroutines are decoded together.
+// llm.Scorer, llm.Embedder, llm.Tokenizer, llm.Describer and io.Closer, and is
+// safe for concurrent use: requests from all goroutines are decoded together.
 type Model struct {
 	id          string
 	template    *chatTemplate
@@ -61,6 +61,7 @@ type Model struct {
 	settings    settings
 	need        need // estimated; zero if unknown
 	engine      *Engine
+	embedder    *embedder
 
 	life   sync.RWMutex // held by readers of handle, and by Close to end it
 	closed bool
@@ -71,6 +72,7 @@ var (
 	_ llm.BatchModel = (*Model)(nil)
 	_ llm.Scorer     = (*Model)(nil)
 	_ llm.Tokenizer  = (*Model)(nil)
+	_ llm.Embedder   = (*Model)(nil)
 	_ llm.Describer  = (*Model)(nil)
 )
 
@@ -136,6 +138,7 @@ func (m *Model) prepare(opts Options) error {
 	if llama.ModelIsRecurrent(m.handle) || llama.ModelIsHybrid(m.handle) || llama.ModelHasEncoder(m.handle) {
 		return fmt.Errorf("architecture without a plain KV cache: %w", llm.ErrUnsupported)
 	}
+	m.embedder = newEmbedder()
 	source := opts.Template
 	if source == "" {
 		source = llama.ModelChatTemplate(m.handle, "")
@@ -144,6 +147,7 @@ func (m *Model) prepare(opts Options) error {
 	if m.template, err = newTemplate(source, m.vocab.name(m.vocab.bos), m.vocab.name(m.vocab.eos)); err != nil {
 		return err
 	}
+	m.template.beginAs(m.vocab.addBOS)
 	if m.contextSize, err = contextSize(opts.ContextSize, int(llama.ModelNCtxTrain(m.handle))); err != nil {
 		return err
 	}
@@ -155,7 +159,7 @@ func (m *Model) prepare(opts Options) error {
 	if m.dev, err = m.engine.newDevice(m, lim, cells); err != nil {
 		return err
 	}
-	if err := m.dev.apply(m.adapters); err != nil {
+	if err := applyAdapters(m.dev.ctx, m.adapters); err != nil {
 		return err
 	}
 	m.sched = newScheduler(m.dev, lim)
@@ -204,7 +208,8 @@ func (m *Model) ID() string { return m.id }
 
 // Describe implements llm.Describer.
 func (m *Model) Describe() llm.Description {
-	return llm.Description{ContextSize: m.contextSize, Local: true}
+	return llm.Description{ContextSize: m.contextSize, Local: true, Formats: true,
+		Logprobs: true, Tools: m.template.calls != noCalls}
 }
 
 // Template returns the Jinja source of the chat template in use, and its
@@ -222,6 +227,7 @@ func (m *Model) Close() error {
 		return nil
 	}
 	m.closed = true
+	m.embedder.close()
 	m.sched.close()
 	m.engine.load.Lock()
 	defer m.engine.load.Unlock()

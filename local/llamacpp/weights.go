@@ -130,8 +130,8 @@ func (e *Engine) freeAdapters(all []adapter) {
 	}
 }
 
-// apply makes the context compute with adapters.
-func (d *llamaDevice) apply(adapters []adapter) error {
+// applyAdapters makes ctx compute with adapters.
+func applyAdapters(ctx llama.Context, adapters []adapter) error {
 	if len(adapters) == 0 { // the library refuses an empty list
 		return nil
 	}
@@ -140,7 +140,7 @@ func (d *llamaDevice) apply(adapters []adapter) error {
 	for _, a := range adapters {
 		handles, scales = append(handles, a.handle), append(scales, a.scale)
 	}
-	if code := llama.SetAdaptersLora(d.ctx, handles, scales); code != 0 {
+	if code := llama.SetAdaptersLora(ctx, handles, scales); code != 0 {
 		return refused(fmt.Sprintf("adapters: engine error %d", code))
 	}
 	return nil
