@@ -45,18 +45,31 @@ func Start(t testing.TB, settings ...string) Server {
 
 func launch(t testing.TB, bin string, settings []string) Server {
 	t.Helper()
-	home := t.TempDir()
-	s := Server{Models: filepath.Join(home, "models")}
-	cmd := exec.Command(bin, "serve")
-	cmd.Env = append([]string{"HOME=" + home, "PATH=" + os.Getenv("PATH"), "OLLAMA_HOST=127.0.0.1:0", "OLLAMA_MODELS=" + s.Models,
-		"OLLAMA_NO_CLOUD=1"}, settings...)
-	cmd.WaitDelay = 10 * time.Second
-	log, err := cmd.StderrPipe()
+	s, stop, err := Launch(bin, t.TempDir(), settings...)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if last := stop(); t.Failed() {
+			t.Logf("the server's last words:\n%s", last)
+		}
+	})
+	return s
+}
+
+// Launch starts the server program bin with its data below home and the given
+// settings (NAME=value). stop ends it and returns the end of its log.
+func Launch(bin, home string, settings ...string) (s Server, stop func() string, err error) {
+	s.Models = filepath.Join(home, "models")
+	cmd := exec.Command(bin, "serve")
+	cmd.Env = append([]string{"HOME=" + home, "PATH=" + os.Getenv("PATH"), "OLLAMA_HOST=127.0.0.1:0", "OLLAMA_MODELS=" + s.Models,
+		"OLLAMA_NO_CLOUD=1"}, settings...)
+	log, err := cmd.StderrPipe()
+	if err != nil {
+		return s, nil, err
+	}
 	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+		return s, nil, err
 	}
 	tail := &tail{}
 	addr, drained := make(chan string, 1), make(chan struct{})
@@ -64,23 +77,26 @@ func launch(t testing.TB, bin string, settings []string) Server {
 		defer close(drained)
 		tail.read(log, addr)
 	}()
-	t.Cleanup(func() {
+	stop = func() string {
 		_ = cmd.Process.Signal(os.Interrupt) // it ends the processes that hold models
-		<-drained
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Logf("the server's last words:\n%s", strings.Join(tail.lines, "\n"))
+		select {
+		case <-drained:
+		case <-time.After(20 * time.Second):
+			_ = cmd.Process.Kill()
+			<-drained
 		}
-	})
+		_ = cmd.Wait()
+		return strings.Join(tail.lines, "\n")
+	}
 	select {
 	case a := <-addr:
 		s.URL = "http://" + a
+		return s, stop, nil
 	case <-drained:
-		t.Fatalf("%s serve ended", bin)
+		return s, nil, fmt.Errorf("%s serve ended:\n%s", bin, stop())
 	case <-time.After(time.Minute):
-		t.Fatalf("%s serve does not listen", bin)
+		return s, nil, fmt.Errorf("%s serve does not listen:\n%s", bin, stop())
 	}
-	return s
 }
 
 var listening = regexp.MustCompile(`Listening on (127\.0\.0\.1:\d+)`)
