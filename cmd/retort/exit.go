@@ -12,6 +12,7 @@ import (
 	"retort/internal/config"
 	"retort/models"
 	"retort/models/gguf"
+	"retort/models/ollamastore"
 	"retort/trainer"
 )
 
@@ -112,13 +113,13 @@ func exitCode(err error) int {
 		return exitUsage
 	case is(ensemble.ErrNoConsensus, errPartial):
 		return exitPartial
-	case is(models.ErrNotFound):
+	case is(models.ErrNotFound, ollamastore.ErrNotFound):
 		return exitNoModel
 	case is(dataset.ErrBusy):
 		return exitBusy
 	case is(fs.ErrNotExist):
 		return exitError
-	case is(dataset.ErrDamaged, gguf.ErrNotGGUF, gguf.ErrTruncated, gguf.ErrMalformed):
+	case is(dataset.ErrDamaged, ollamastore.ErrDamaged, gguf.ErrNotGGUF, gguf.ErrTruncated, gguf.ErrMalformed):
 		return exitDamaged
 	}
 	return exitError
