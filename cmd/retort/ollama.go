@@ -262,7 +262,7 @@ func (x *export) check(ctx context.Context, question string) error {
 	if err != nil {
 		return err
 	}
-	req := llm.Request{Messages: []llm.Message{llm.User(question)}, Sampling: llm.Sampling{Temperature: new(0.0), MaxOutputTokens: 32}}
+	req := llm.Request{Messages: []llm.Message{llm.User(question)}, Sampling: llm.Sampling{Temperature: new(0.0), MaxOutputTokens: 16}}
 	ours, err := llm.Collect(ctx, here, req)
 	if err != nil {
 		return err

@@ -3,7 +3,6 @@ package ollama_test
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -17,7 +16,6 @@ import (
 	"retort/llm/llmtest"
 	"retort/local/ollama"
 	"retort/local/ollama/ollamatest"
-	"retort/models/gguf"
 	"retort/models/gguf/gguftest"
 )
 
@@ -188,47 +186,11 @@ Tools: {{ .Tools }}<|im_end|>
 	}
 }
 
-// adapter writes a LoRA over the first layer of the model at path.
-func adapter(t *testing.T, path string) string {
-	t.Helper()
-	base, err := gguf.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer base.Close()
-	arch, _ := base.String("general.architecture")
-	target, ok := base.Tensor("blk.0.ffn_down.weight")
-	if !ok {
-		t.Fatal("no blk.0.ffn_down.weight")
-	}
-	const rank = 4
-	rng := rand.New(rand.NewPCG(1, 2))
-	noise := func(n uint64) []float32 {
-		out := make([]float32, n)
-		for i := range out {
-			out[i] = float32(rng.NormFloat64()) * 0.2
-		}
-		return out
-	}
-	in, out := target.Dims[0], target.Dims[1]
-	file := gguftest.File{
-		Meta: []gguftest.Pair{{Key: "general.architecture", Value: arch}, {Key: "general.type", Value: "adapter"},
-			{Key: "adapter.type", Value: "lora"}, {Key: "adapter.lora.alpha", Value: float32(rank)}},
-		Tensors: []gguftest.Tensor{gguftest.F32(target.Name+".lora_a", []uint64{in, rank}, noise(in*rank)),
-			gguftest.F32(target.Name+".lora_b", []uint64{rank, out}, noise(rank*out))},
-	}
-	dst := filepath.Join(t.TempDir(), "adapter.gguf")
-	if err := os.WriteFile(dst, file.Bytes(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return dst
-}
-
 func TestOllama_adapter(t *testing.T) {
 	client := real(t, ollama.Options{})
 	smol := weights(t, "smollm2-135m-instruct")
 	const name = "retort-adapted:latest"
-	create(t, client, name, ollama.CreateOptions{GGUF: smol, Adapter: adapter(t, smol), Template: chatML, Stop: []string{"<|im_end|>"}})
+	create(t, client, name, ollama.CreateOptions{GGUF: smol, Adapter: gguftest.LoRA(t, smol, 0.2), Template: chatML, Stop: []string{"<|im_end|>"}})
 	for _, m := range list(t, client) {
 		if strings.HasPrefix(m.Name, "retort-trial") {
 			t.Errorf("%q is left behind", m.Name)
@@ -250,7 +212,7 @@ func TestOllama_adapter(t *testing.T) {
 func TestOllama_adapterRefused(t *testing.T) {
 	client := real(t, ollama.Options{})
 	gemma := weights(t, "gemma-3-270m")
-	err := client.Create(t.Context(), "retort-refused", ollama.CreateOptions{GGUF: gemma, Adapter: adapter(t, gemma)})
+	err := client.Create(t.Context(), "retort-refused", ollama.CreateOptions{GGUF: gemma, Adapter: gguftest.LoRA(t, gemma, 0.2)})
 	if !errors.Is(err, ollama.ErrAdapter) {
 		t.Errorf("error %v, want ErrAdapter", err)
 	}
