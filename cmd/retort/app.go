@@ -85,7 +85,7 @@ func (p *program) verb(cmd *cli.Command, do action) *cli.Command {
 		}
 		r := newRetort(p, cfg, c.Bool("json"))
 		err = do(c.Context, c, r)
-		r.advise()
+		r.advise(c.Context)
 		return errors.Join(err, r.Close())
 	}
 	return cmd

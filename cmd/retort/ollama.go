@@ -43,11 +43,13 @@ func (r *retort) ollamaClient() (*ollama.Client, error) {
 }
 
 // advise notes what limits of a running Ollama slowed down this invocation.
-func (r *retort) advise() {
-	if r.openedOllama == nil {
+func (r *retort) advise(ctx context.Context) {
+	if r.openedOllama == nil || ctx.Err() != nil {
 		return
 	}
-	for _, sentence := range r.openedOllama.Advice() {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	for _, sentence := range r.openedOllama.Advice(ctx) {
 		r.note("note: %s", sentence)
 	}
 }

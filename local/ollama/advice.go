@@ -1,7 +1,9 @@
 package ollama
 
 import (
+	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -22,6 +24,7 @@ const (
 // server itself does not tell.
 type evidence struct {
 	answered map[string]time.Time     // when each model answered last
+	loaded   map[string]time.Time     // when each model was loaded last while we waited
 	reloads  map[string]time.Duration // spent on loading models again, by model
 	flying   map[string]int           // requests under way, by model
 	most     int                      // of one model's requests at a time
@@ -54,7 +57,7 @@ func (c *Client) learn(name string, took api.Metrics, now time.Time) {
 	defer c.mu.Unlock()
 	e := &c.evidence
 	if e.answered == nil {
-		e.answered, e.reloads = map[string]time.Time{}, map[string]time.Duration{}
+		e.answered, e.loaded, e.reloads = map[string]time.Time{}, map[string]time.Time{}, map[string]time.Duration{}
 	}
 	e.answers++
 	if wait := queued(took); wait > longWait && wait > took.TotalDuration/10 {
@@ -63,12 +66,11 @@ func (c *Client) learn(name string, took api.Metrics, now time.Time) {
 	}
 	began := now.Add(-took.TotalDuration)
 	last, known := e.answered[name]
-	kept := keptFor
-	if c.keepAlive != nil {
-		kept = c.keepAlive.Duration
-	}
-	if known && took.LoadDuration > longWait && max(began.Sub(last), 0) < kept {
-		e.reloads[name] += took.LoadDuration
+	if took.LoadDuration > longWait {
+		e.loaded[name] = began.Add(took.LoadDuration)
+		if known && max(began.Sub(last), 0) < c.kept() {
+			e.reloads[name] += took.LoadDuration
+		}
 	}
 	e.answered[name] = now
 }
@@ -79,30 +81,78 @@ func queued(took api.Metrics) time.Duration {
 	return took.TotalDuration - took.LoadDuration - took.PromptEvalDuration - took.EvalDuration
 }
 
+// kept is how long the server keeps a model in memory after a request.
+func (c *Client) kept() time.Duration {
+	if c.keepAlive != nil {
+		return c.keepAlive.Duration
+	}
+	return keptFor
+}
+
 // Advice says, one sentence each, what limits of the server have slowed down the
 // requests of this client so far, and which of its settings lifts them. It
-// rests on the server's own time measurements of whole answers; without
-// evidence it is empty.
-func (c *Client) Advice() []string {
+// rests on the server's own time measurements of whole answers and on what it
+// holds in memory now; without evidence it is empty.
+func (c *Client) Advice(ctx context.Context) []string {
+	c.mu.Lock()
+	several := len(c.evidence.answered) > 1
+	c.mu.Unlock()
+	holds := &api.ProcessResponse{}
+	if several {
+		if now, err := c.api.ListRunning(ctx); err == nil { // a help, not a need
+			holds = now
+		}
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e := c.evidence
+	e := &c.evidence
 	var out []string
 	if e.waited > 0 && e.most > 1 {
 		out = append(out, fmt.Sprintf("Ollama let %d of %d requests wait for others to the same model, the longest %s: "+
 			"start it with OLLAMA_NUM_PARALLEL=%d to answer them together",
 			e.waited, e.answers, e.longest.Round(100*time.Millisecond), e.most))
 	}
+	remedy := fmt.Sprintf("start it with OLLAMA_MAX_LOADED_MODELS=%d or more (memory permitting); "+
+		"models that share their weights and differ in their adapter always push each other out", max(len(e.answered), 2))
 	if len(e.reloads) > 0 {
-		var names []string
 		var spent time.Duration
-		for name, d := range e.reloads {
-			names, spent = append(names, name), spent+d
+		for _, d := range e.reloads {
+			spent += d
 		}
-		slices.Sort(names)
-		out = append(out, fmt.Sprintf("Ollama loaded %s again, %s in all, though it was in use just before: "+
-			"start it with OLLAMA_MAX_LOADED_MODELS=%d or more (memory permitting); models that share their weights and differ in their adapter always push each other out",
-			strings.Join(names, ", "), spent.Round(100*time.Millisecond), max(len(e.answered), 2)))
+		out = append(out, fmt.Sprintf("Ollama loaded %s again, %s in all, though it was in use just before: %s",
+			strings.Join(slices.Sorted(maps.Keys(e.reloads)), ", "), spent.Round(100*time.Millisecond), remedy))
+	} else if gone := e.pushedOut(holds.Models, time.Now().Add(-c.kept())); len(gone) > 0 {
+		out = append(out, fmt.Sprintf("Ollama holds %s no longer, since it loaded another model for this: %s", strings.Join(gone, ", "), remedy))
 	}
 	return out
+}
+
+// pushedOut names the models that have answered after since, and that the server
+// gave up for another one of ours that it holds now.
+func (e *evidence) pushedOut(holds []api.ProcessModelResponse, since time.Time) (gone []string) {
+	held := map[string]bool{}
+	for _, m := range holds {
+		held[m.Name] = true
+	}
+	var loaded time.Time // the last one of ours that is held
+	for name, when := range e.loaded {
+		if held[tagged(name)] && when.After(loaded) {
+			loaded = when
+		}
+	}
+	for name, when := range e.answered {
+		if !held[tagged(name)] && when.After(since) && loaded.After(when) {
+			gone = append(gone, name)
+		}
+	}
+	slices.Sort(gone)
+	return gone
+}
+
+// tagged is a name as the server writes it.
+func tagged(name string) string {
+	if strings.LastIndex(name, ":") > strings.LastIndex(name, "/") {
+		return name
+	}
+	return name + ":latest"
 }

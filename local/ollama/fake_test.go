@@ -29,6 +29,7 @@ type fake struct {
 	script   llmtest.Script
 	show     string // body of /api/show
 	version  string // "0.17.4" if empty
+	ps       string // body of /api/ps
 	logprobs bool   // as servers from 0.12.11 on
 	chat     http.HandlerFunc
 	create   http.HandlerFunc
@@ -100,6 +101,8 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.create(w, r)
 	case path == "/api/create":
 		fmt.Fprint(w, `{"status":"parsing GGUF"}`+"\n"+`{"status":"success"}`+"\n")
+	case path == "/api/ps":
+		fmt.Fprint(w, cmp.Or(f.ps, `{"models":[]}`))
 	case path == "/api/copy":
 	case path == "/api/pull":
 		f.pull(w, r)

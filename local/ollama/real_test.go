@@ -240,7 +240,7 @@ func TestOllama_adviceOnParallel(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		got := strings.Join(client.Advice(), "\n")
+		got := strings.Join(client.Advice(t.Context()), "\n")
 		t.Logf("OLLAMA_NUM_PARALLEL=%s: %q", setting, got)
 		if want == "" && got != "" || !strings.Contains(got, want) {
 			t.Errorf("OLLAMA_NUM_PARALLEL=%s: advice %q, want %q", setting, got, want)
@@ -250,19 +250,27 @@ func TestOllama_adviceOnParallel(t *testing.T) {
 
 func TestOllama_adviceOnLoadedModels(t *testing.T) {
 	const other = "retort-gemma:latest"
-	for setting, want := range map[string]string{"1": "OLLAMA_MAX_LOADED_MODELS=2", "2": ""} {
-		client := real(t, ollama.Options{}, "OLLAMA_MAX_LOADED_MODELS="+setting)
+	for _, tc := range []struct {
+		setting string
+		asks    []string
+		want    string
+	}{
+		{"1", []string{realName, other}, "holds " + realName + " no longer"},
+		{"1", []string{realName, other, realName}, "loaded " + realName + " again"},
+		{"2", []string{realName, other, realName}, ""},
+	} {
+		client := real(t, ollama.Options{}, "OLLAMA_MAX_LOADED_MODELS="+tc.setting)
 		create(t, client, other, ollama.CreateOptions{GGUF: weights(t, "gemma-3-270m"), Template: "{{ .Prompt }}"})
 		req := llm.Request{Messages: hello.Messages, Sampling: llm.Sampling{Temperature: new(0.0), MaxOutputTokens: 4}}
-		for _, name := range []string{realName, other, realName} {
+		for _, name := range tc.asks {
 			if _, err := llm.Collect(t.Context(), client.Model(name), req); err != nil {
 				t.Fatal(err)
 			}
 		}
-		got := strings.Join(client.Advice(), "\n")
-		t.Logf("OLLAMA_MAX_LOADED_MODELS=%s: %q", setting, got)
-		if want == "" && got != "" || !strings.Contains(got, want) {
-			t.Errorf("OLLAMA_MAX_LOADED_MODELS=%s: advice %q, want %q", setting, got, want)
+		got := strings.Join(client.Advice(t.Context()), "\n")
+		t.Logf("OLLAMA_MAX_LOADED_MODELS=%s, %d requests: %q", tc.setting, len(tc.asks), got)
+		if tc.want == "" && got != "" || !strings.Contains(got, tc.want) || tc.want != "" && !strings.Contains(got, "OLLAMA_MAX_LOADED_MODELS=2") {
+			t.Errorf("OLLAMA_MAX_LOADED_MODELS=%s: advice %q, want %q", tc.setting, got, tc.want)
 		}
 	}
 }
