@@ -20,7 +20,8 @@ func chatFile(t *testing.T, template string) string {
 	t.Helper()
 	f := gguftest.File{Meta: []gguftest.Pair{{Key: "general.architecture", Value: "llama"}, {Key: "tokenizer.ggml.model", Value: "llama"},
 		{Key: "tokenizer.ggml.tokens", Value: []string{"<unk>", "<s>", "</s>"}},
-		{Key: "tokenizer.ggml.bos_token_id", Value: uint32(1)}, {Key: "tokenizer.ggml.eos_token_id", Value: uint32(2)}}}
+		{Key: "tokenizer.ggml.bos_token_id", Value: uint32(1)}, {Key: "tokenizer.ggml.eos_token_id", Value: uint32(2)}},
+		Tensors: []gguftest.Tensor{gguftest.F32("x", []uint64{4}, make([]float32, 4))}}
 	if template != "" {
 		f.Meta = append(f.Meta, gguftest.Pair{Key: "tokenizer.chat_template", Value: template})
 	}

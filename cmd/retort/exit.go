@@ -10,6 +10,7 @@ import (
 	"retort/dataset"
 	"retort/ensemble"
 	"retort/internal/config"
+	"retort/local/ollama"
 	"retort/models"
 	"retort/models/gguf"
 	"retort/models/ollamastore"
@@ -113,7 +114,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case is(ensemble.ErrNoConsensus, errPartial):
 		return exitPartial
-	case is(models.ErrNotFound, ollamastore.ErrNotFound):
+	case is(models.ErrNotFound, ollamastore.ErrNotFound, ollama.ErrModelNotFound):
 		return exitNoModel
 	case is(dataset.ErrBusy):
 		return exitBusy

@@ -5,8 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -61,20 +63,90 @@ func (b *ollamaBench) add(t *testing.T, id, template string) {
 	}
 }
 
-// run runs a verb with --json, reads its output into v and returns its stderr.
-func (b *ollamaBench) run(t *testing.T, v any, args ...string) string {
+// run runs a verb that must succeed.
+func (b *ollamaBench) run(t *testing.T, v any, args ...string) (stderr string) {
+	t.Helper()
+	stderr, code := runJSON(t, b.env, v, args...)
+	if code != exitOK {
+		t.Fatalf("%q: exit status %d\n%s", args, code, stderr)
+	}
+	return stderr
+}
+
+// runJSON runs a verb with --json in an environment, reads its output, if any,
+// into v and returns its stderr and exit status.
+func runJSON(t *testing.T, env map[string]string, v any, args ...string) (string, int) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	p := &program{stdin: strings.NewReader(""), stdout: &stdout, stderr: &stderr,
-		getenv: func(name string) (string, bool) { s, ok := b.env[name]; return s, ok }}
+		getenv: func(name string) (string, bool) { s, ok := env[name]; return s, ok }}
 	line := append([]string{"retort"}, append(args, "--json")...)
-	if code := p.report(t.Context(), p.app().RunContext(t.Context(), hoist(p.app(), line))); code != exitOK {
-		t.Fatalf("%q: exit status %d\n%s", args, code, stderr.String())
+	code := p.report(t.Context(), p.app().RunContext(t.Context(), hoist(p.app(), line)))
+	if stdout.Len() > 0 {
+		if err := json.Unmarshal(stdout.Bytes(), v); err != nil {
+			t.Fatalf("%q: %v in %s", args, err, stdout.String())
+		}
 	}
-	if err := json.Unmarshal(stdout.Bytes(), v); err != nil {
-		t.Fatalf("%q: %v in %s", args, err, stdout.String())
+	return stderr.String(), code
+}
+
+// TestExport_sends is about what a server is told, without one and without the
+// engine.
+func TestExport_sends(t *testing.T) {
+	for name, tc := range map[string]struct {
+		template string
+		create   string // the server's answer
+		code     int
+		says     string
+	}{
+		"own template":     {polite, `{"status":"success"}`, exitOK, ""},
+		"no template":      {"", `{"status":"success"}`, exitOK, ""},
+		"beyond a shape":   {"{% for m in messages %}{{ loop.index }}{{ m['content'] }}{% endfor %}", `{"status":"success"}`, exitOK, "Ollama chooses one by itself"},
+		"server refuses":   {polite, `{"error":"no room"}`, exitError, `create model "mine:v1": no room`},
+		"server goes away": {polite, `{"status":"parsing GGUF"}`, exitError, "stopped before it was done"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var sent struct {
+				Model, Template string
+				Parameters      map[string]any
+				Files           map[string]string
+			}
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/api/create" {
+					if err := json.NewDecoder(r.Body).Decode(&sent); err != nil {
+						t.Error(err)
+					}
+					fmt.Fprintln(w, tc.create)
+				}
+			}))
+			defer server.Close()
+			home := t.TempDir()
+			reg, err := models.Open(filepath.Join(home, "models"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, err := reg.Import(t.Context(), chatFile(t, tc.template), models.ImportOptions{ID: "mine"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var view exportView
+			env := map[string]string{"RETORT_HOME": home, "RETORT_OLLAMA_URL": server.URL}
+			stderr, code := runJSON(t, env, &view, "models", "export", "mine", "--to", "ollama:mine:v1", "--no-check")
+			if code != tc.code || !strings.Contains(stderr, tc.says) {
+				t.Errorf("exit status %d, want %d with %q\n%s", code, tc.code, tc.says, stderr)
+			}
+			if sent.Model != "mine:v1" || sent.Files["model.gguf"] != m.Digest || sent.Parameters["repeat_penalty"] != 1.0 {
+				t.Errorf("sent %+v", sent)
+			}
+			translated := tc.says != "Ollama chooses one by itself"
+			if (sent.Template != "") != translated || (sent.Parameters["stop"] != nil) != translated {
+				t.Errorf("sent template %q, stop %v", sent.Template, sent.Parameters["stop"])
+			}
+			if code == exitOK && (view.To != "ollama/mine:v1" || view.Template != sent.Template || (len(view.Notes) > 0) == translated) {
+				t.Errorf("view %+v", view)
+			}
+		})
 	}
-	return stderr.String()
 }
 
 // export gives a model to the server, and takes it from there after the test.
