@@ -4,6 +4,7 @@
 
 GO       ?= go
 FUZZTIME ?= 10s
+OLLAMA   ?= $(HOME)/.cache/retort-ollama
 STATIC    = $(GO) tool -modfile=.ci/tools.mod staticcheck
 TESTHOME  = RETORT_TEST_HOME="$${RETORT_TEST_HOME:-$$(bin/retort config get home)}"
 
@@ -52,8 +53,10 @@ bench: setup ## measure: store, engine, and the training step against TRL's defa
 	  "$$python" scripts/unpack.py "$$RETORT_TEST_HOME/models/$$id/model.gguf" "$$base" && \
 	  "$$python" scripts/bench.py "$$base" || exit 1; done
 
-test-ollama: ## run the Ollama tests against the server at RETORT_TEST_OLLAMA
-	$(TESTHOME) $(GO) test -count=1 -v -run Ollama ./local/ollama ./cmd/retort
+test-ollama: setup ## run the Ollama tests against a real server: one built here, or the one at RETORT_TEST_OLLAMA
+	@test -n "$$RETORT_TEST_OLLAMA" || .ci/ollama.sh $(OLLAMA)
+	$(TESTHOME) RETORT_TEST_OLLAMA_BIN="$$(test -x $(OLLAMA)/ollama && echo $(OLLAMA)/ollama)" \
+	  $(GO) test -p 1 -count=1 -timeout 20m -v -run '^TestOllama_' ./local/ollama ./cmd/retort
 
 fmt: ## format the Go code
 	git ls-files -co --exclude-standard '*.go' | xargs gofmt -w

@@ -84,7 +84,9 @@ func (p *program) verb(cmd *cli.Command, do action) *cli.Command {
 			return err
 		}
 		r := newRetort(p, cfg, c.Bool("json"))
-		return errors.Join(do(c.Context, c, r), r.Close())
+		err = do(c.Context, c, r)
+		r.advise(c.Context)
+		return errors.Join(err, r.Close())
 	}
 	return cmd
 }

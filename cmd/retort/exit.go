@@ -12,8 +12,10 @@ import (
 	"retort/ensemble"
 	"retort/internal/config"
 	"retort/llm"
+	"retort/local/ollama"
 	"retort/models"
 	"retort/models/gguf"
+	"retort/models/ollamastore"
 	"retort/trainer"
 )
 
@@ -119,13 +121,13 @@ func exitCode(err error) int {
 		return exitUsage
 	case is(ensemble.ErrNoConsensus, errPartial):
 		return exitPartial
-	case is(models.ErrNotFound):
+	case is(models.ErrNotFound, ollamastore.ErrNotFound, ollama.ErrModelNotFound):
 		return exitNoModel
 	case is(dataset.ErrBusy):
 		return exitBusy
 	case is(fs.ErrNotExist):
 		return exitError
-	case is(dataset.ErrDamaged, gguf.ErrNotGGUF, gguf.ErrTruncated, gguf.ErrMalformed):
+	case is(dataset.ErrDamaged, ollamastore.ErrDamaged, gguf.ErrNotGGUF, gguf.ErrTruncated, gguf.ErrMalformed):
 		return exitDamaged
 	}
 	return exitError

@@ -14,6 +14,8 @@ var mayImport = map[string][]string{
 	"llm/llmtest":             {"llm"},
 	"models/gguf":             nil,
 	"models":                  {"models/gguf"},
+	"models/ollamastore":      nil,
+	"local/ollama/ollamatest": nil, // for tests alone
 	"scripts":                 nil,
 	"internal/config":         nil,
 	"internal/setup":          {"models"},

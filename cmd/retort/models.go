@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -23,6 +24,14 @@ func (p *program) modelsCommand() *cli.Command {
 			&cli.StringFlag{Name: "template", Usage: "chat template: a built-in `NAME` such as plain or chatml"},
 			&cli.BoolFlag{Name: "link", Usage: "refer to the file where it lies, without a copy"},
 		}}, runModelsImport),
+		p.verb(&cli.Command{Name: "pull", Usage: "let a running Ollama fetch a model", ArgsUsage: "ollama/NAME"}, runModelsPull),
+		p.verb(&cli.Command{Name: "export", Usage: "give a model to a running Ollama", ArgsUsage: "ID", Flags: []cli.Flag{
+			&cli.StringFlag{Name: "to", Usage: "ollama or ollama:`NAME`"},
+			&cli.BoolFlag{Name: "merge", Usage: "merge an adapter into its base first, also where Ollama can apply it"},
+			&cli.StringFlag{Name: "quantization", Value: "Q8_0", Usage: "`TYPE` of what is merged"},
+			&cli.StringFlag{Name: "question", Value: "What is the capital of France?", Usage: "asked of both engines, to compare"},
+			&cli.BoolFlag{Name: "no-check", Usage: "do not compare"},
+		}}, runModelsExport),
 		p.verb(&cli.Command{Name: "use", Usage: "make a model the one in use", ArgsUsage: "ID"}, runModelsUse),
 		p.verb(&cli.Command{Name: "rollback", Usage: "go back to the model that was in use before"}, runModelsRollback),
 		p.verb(&cli.Command{Name: "merge", Usage: "write an adapter into a copy of its base", ArgsUsage: "ID", Flags: []cli.Flag{
@@ -75,12 +84,12 @@ func runModelsList(_ context.Context, _ *cli.Context, r *retort) error {
 	}
 	views := []modelView{}
 	rows := [][]string{{"", "ID", "KIND", "ARCHITECTURE", "TYPE", "SIZE", "PARENT", "GATE"}}
-	for _, m := range list {
+	for _, m := range append(list, r.storedModels()...) {
 		views = append(views, modelView{m, m.ID == current})
 		rows = append(rows, []string{map[bool]string{true: "*"}[m.ID == current], m.ID, string(m.Kind), m.Architecture,
 			m.Quantization, megabytes(m.Size), m.Parent, gateWord(m.Gate)})
 	}
-	if len(list) == 0 {
+	if len(views) == 0 {
 		r.printf("No models. `retort setup` brings two small ones.\n")
 	} else {
 		r.table(rows)
@@ -101,6 +110,9 @@ func gateWord(g *models.Gate) string {
 }
 
 func runModelsShow(_ context.Context, c *cli.Context, r *retort) error {
+	if name, ok := strings.CutPrefix(c.Args().First(), storePrefix); ok && c.NArg() == 1 {
+		return r.showStored(name)
+	}
 	reg, id, err := r.named(c)
 	if err != nil {
 		return err
@@ -181,7 +193,7 @@ func (r *retort) showCurrent(reg *models.Registry, title string) error {
 	return r.object(modelView{m, true})
 }
 
-func runModelsMerge(ctx context.Context, c *cli.Context, r *retort) (err error) {
+func runModelsMerge(ctx context.Context, c *cli.Context, r *retort) error {
 	reg, id, err := r.named(c)
 	if err != nil {
 		return err
@@ -189,25 +201,29 @@ func runModelsMerge(ctx context.Context, c *cli.Context, r *retort) (err error) 
 	if _, err := reg.Get(id); err != nil {
 		return err
 	}
-	eng, err := r.engine()
-	if err != nil {
-		return err
-	}
 	newID := c.String("id")
 	if newID == "" {
 		newID = id + "-merged"
 	}
-	bar := r.bar("Merging "+id, 100, "%")
-	defer bar.end(&err)
 	start := time.Now()
-	m, err := reg.Merge(ctx, id, newID, eng, models.MergeOptions{Quantization: c.String("quantization"),
-		Progress: func(done, total int64) { bar.set(100 * done / max(total, 1)) }})
+	m, err := r.merge(ctx, reg, id, newID, c.String("quantization"))
 	if err != nil {
 		return err
 	}
-	bar.done("")
 	r.printf("✅ %s (%s, %s) in %s\n", m.ID, megabytes(m.Size), m.Quantization, seconds(time.Since(start)))
 	return r.object(m)
+}
+
+// merge writes the adapter id into a copy of its base and shows how far it is.
+func (r *retort) merge(ctx context.Context, reg *models.Registry, id, newID, quantization string) (m models.Manifest, err error) {
+	eng, err := r.engine()
+	if err != nil {
+		return m, err
+	}
+	bar := r.bar("Merging "+id, 100, "%")
+	defer bar.end(&err)
+	return reg.Merge(ctx, id, newID, eng, models.MergeOptions{Quantization: quantization,
+		Progress: func(done, total int64) { bar.set(100 * done / max(total, 1)) }})
 }
 
 func runModelsRemove(_ context.Context, c *cli.Context, r *retort) error {

@@ -30,6 +30,7 @@ type retort struct {
 	openedStore    *dataset.Store
 	openedRegistry *models.Registry
 	openedModels   map[string]*llamacpp.Model
+	openedOllama   *ollama.Client
 }
 
 func newRetort(p *program, cfg *config.Config, asJSON bool) *retort {
@@ -119,10 +120,18 @@ const enginePrefix = "llamacpp/"
 func registryID(id string) string { return strings.TrimPrefix(id, enginePrefix) }
 
 // model opens the model of that name: "ollama/NAME" is one of a running
-// Ollama's, anything else one of the registry's. Models stay open until Close.
+// Ollama's, "ollama-store/NAME" one of its store that the engine runs, anything
+// else one of the registry's. Models stay open until Close.
 func (r *retort) model(ctx context.Context, id string) (llm.Model, error) {
-	if name, ok := strings.CutPrefix(id, "ollama/"); ok {
-		return r.ollamaModel(name)
+	if name, ok := strings.CutPrefix(id, ollamaPrefix); ok {
+		client, err := r.ollamaClient()
+		if err != nil {
+			return nil, err
+		}
+		return client.Model(name), nil
+	}
+	if name, ok := strings.CutPrefix(id, storePrefix); ok {
+		return r.storedModel(ctx, name)
 	}
 	id = registryID(id)
 	if m, ok := r.openedModels[id]; ok {
@@ -168,18 +177,6 @@ func (r *retort) load(ctx context.Context, id string) (*llamacpp.Model, error) {
 		opts.Adapters = []llamacpp.Adapter{{Path: what.Adapter, Scale: what.Scale}}
 	}
 	return eng.Open(ctx, what.Base, opts)
-}
-
-func (r *retort) ollamaClient() (*ollama.Client, error) {
-	return ollama.New(r.cfg.Text("ollama_url"), ollama.Options{AllowRemote: !r.cfg.Bool("offline") && r.cfg.Value("ollama_url").Origin != "default"})
-}
-
-func (r *retort) ollamaModel(name string) (llm.Model, error) {
-	client, err := r.ollamaClient()
-	if err != nil {
-		return nil, err
-	}
-	return client.Model(name), nil
 }
 
 // memberChoice says who takes part in an ensemble.
