@@ -245,7 +245,7 @@ func (m *Model) ask(ctx context.Context, req llm.Request, n int) (*job, error) {
 	}
 	j := &job{ctx: ctx, prompt: prompt, box: newMailbox()}
 	j.chooser = &generation{sampler: newSampler(req.Sampling), limit: limit, logprobs: req.Logprobs,
-		begun: begun, words: m.vocab, job: j}
+		begun: begun, words: m.words, job: j}
 	for i := range n {
 		j.samples = append(j.samples, m.newSample(req.Sampling, i))
 	}

@@ -21,8 +21,9 @@ type Options struct {
 	Adapters    []Adapter // applied to the model, all together
 	ContextSize int       // tokens that one conversation may hold; the smaller of 4096 and what the model was trained for if 0
 	Parallel    int       // sequences decoded together; 16 if 0
-	Prefixes    int       // beginnings of prompts that stay cached; 8 if 0
+	Prefixes    int       // beginnings of prompts that stay cached; 8 if 0, none if NoPrefixes
 	Threads     int       // the number of physical cores if 0
+	IgnoreEnd   bool      // answers go on past end marks to their limit; to measure speed by
 
 	exact bool // slower attention, whose result does not depend on how tokens are batched; for tests
 }
@@ -38,6 +39,9 @@ const (
 	defaultParallel = 16
 	defaultPrefixes = 8
 
+	// NoPrefixes, as Options.Prefixes, keeps no beginning of a prompt.
+	NoPrefixes = -1
+
 	maxRows = 256 // tokens of one decode: bounds how long others wait for a prompt
 )
 
@@ -48,6 +52,7 @@ type Model struct {
 	id          string
 	template    *chatTemplate
 	vocab       *vocab
+	words       words // of its answers
 	contextSize int
 	sched       *scheduler
 	dev         *llamaDevice
@@ -86,6 +91,10 @@ func (e *Engine) open(path string, opts Options) (*Model, error) {
 		return nil, refused(err.Error())
 	}
 	m := &Model{id: opts.ID, handle: handle, vocab: newVocab(handle)}
+	m.words = m.vocab
+	if opts.IgnoreEnd {
+		m.words = endless{m.vocab}
+	}
 	if m.id == "" {
 		m.id = "llamacpp/" + strings.TrimSuffix(filepath.Base(path), ".gguf")
 	}
@@ -104,7 +113,7 @@ func (o *Options) check(ctx context.Context, path string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if o.ContextSize < 0 || o.Parallel < 0 || o.Prefixes < 0 || o.Threads < 0 {
+	if o.ContextSize < 0 || o.Parallel < 0 || o.Prefixes < NoPrefixes || o.Threads < 0 {
 		return errors.New("a size in the options is negative")
 	}
 	if err := checkModel(path); err != nil {
@@ -170,6 +179,7 @@ func (o *Options) limits(context int) (limits, int) {
 	if prefixes == 0 {
 		prefixes = defaultPrefixes
 	}
+	prefixes = max(0, prefixes)
 	most := int(llama.MaxParallelSequences())
 	lim := limits{rows: max(maxRows, parallel), outputs: parallel, cached: min(prefixes, most/4)}
 	lim.seqs = min(4*parallel, most-lim.cached)
