@@ -14,7 +14,7 @@ import (
 	"retort/local/ollama"
 )
 
-// TestReal runs against a real server. testdata/build-ollama.sh builds one; start
+// TestReal runs against a real server. .ci/ollama.sh builds one; start
 // it on loopback, then set
 //
 //	RETORT_TEST_OLLAMA       its base URL
