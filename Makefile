@@ -7,7 +7,7 @@ FUZZTIME ?= 10s
 STATIC    = $(GO) tool -modfile=.ci/tools.mod staticcheck
 TESTHOME  = RETORT_TEST_HOME="$${RETORT_TEST_HOME:-$$(bin/retort config get home)}"
 
-.PHONY: help build setup demo test check race e2e fuzz bench test-ollama fmt clean
+.PHONY: help build setup demo test check race e2e fuzz bench bench-peers test-ollama fmt clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -51,6 +51,9 @@ bench: setup ## measure: store, engine, and the training step against TRL's defa
 	  base="$$RETORT_TEST_HOME/cache/bench/$$id"; python="$$RETORT_TEST_HOME/python/bin/python"; \
 	  "$$python" scripts/unpack.py "$$RETORT_TEST_HOME/models/$$id/model.gguf" "$$base" && \
 	  "$$python" scripts/bench.py "$$base" || exit 1; done
+
+bench-peers: setup ## measure against Ollama and llama-server, which it installs and starts; BENCH holds flags of `retort bench`
+	.ci/bench-peers.sh "$$(bin/retort config get home)/cache/bench/peers" $(BENCH)
 
 test-ollama: ## run the Ollama tests against the server at RETORT_TEST_OLLAMA
 	$(TESTHOME) $(GO) test -count=1 -v -run Ollama ./local/ollama ./cmd/retort

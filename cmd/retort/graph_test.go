@@ -15,6 +15,7 @@ var mayImport = map[string][]string{
 	"models/gguf":             nil,
 	"models":                  {"models/gguf"},
 	"scripts":                 nil,
+	"internal/bench":          {"llm"},
 	"internal/config":         nil,
 	"internal/setup":          {"models"},
 	"internal/setup/realtest": nil, // a test alone
