@@ -23,6 +23,7 @@ type Options struct {
 	Parallel    int       // sequences decoded together; 16 if 0
 	Prefixes    int       // beginnings of prompts that stay cached; 8 if 0, none if NoPrefixes
 	Threads     int       // the number of physical cores if 0
+	Steady      bool      // all Threads compute, even where other programs use the cores; to measure speed by
 	IgnoreEnd   bool      // answers go on past end marks to their limit; to measure speed by
 
 	exact bool // slower attention, whose result does not depend on how tokens are batched; for tests

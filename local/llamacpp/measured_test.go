@@ -32,3 +32,11 @@ func TestOptions_noPrefixes(t *testing.T) {
 		}
 	}
 }
+
+func TestDevice_steadyKeepsItsThreads(t *testing.T) {
+	d := &llamaDevice{steady: true, crew: crew{cores: 2, most: 2, threads: 2}}
+	d.muster()
+	if !d.crew.at.IsZero() || d.crew.threads != 2 {
+		t.Errorf("a steady device looked at the machine: %+v", d.crew)
+	}
+}
