@@ -86,8 +86,8 @@ func (r *retort) benchSides(ctx context.Context, c *cli.Context) (s *benchSides,
 
 // open loads a model as all works want it; close closes it.
 func (s *benchSides) open(ctx context.Context, file string, opts llamacpp.Options) (*llamacpp.Model, error) {
-	opts.ID, opts.Template, opts.Threads, opts.IgnoreEnd = s.id, rawTemplate, s.threads, true
-	opts.ContextSize = benchContext
+	opts.ID, opts.Template, opts.Threads = s.id, rawTemplate, s.threads
+	opts.Steady, opts.IgnoreEnd, opts.ContextSize = true, true, benchContext
 	m, err := s.engine.Open(ctx, file, opts)
 	if err == nil {
 		s.closers = append(s.closers, m)

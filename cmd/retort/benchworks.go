@@ -61,8 +61,8 @@ func (s *benchSides) plan(ctx context.Context, only []string) (works []bench.Wor
 	return works, rows, nil
 }
 
-// settle draws one token, so that a side is awake.
-var settle = bench.Ask{Prompt: "Once", Output: 1, TopK: 40, TopP: 1}
+// settle wakes a side.
+var settle = bench.Ask{Prompt: "List 0 of what was found.\nItem 1: a", Output: 16, TopK: 1, TopP: 1}
 
 func (s *benchSides) settled(m llm.Model) func(context.Context) error {
 	return func(ctx context.Context) error {
@@ -150,7 +150,7 @@ func (s *benchSides) samplesWork(context.Context) (bench.Work, []bench.Row, erro
 			return run(ctx, m, a)
 		}
 	}
-	w := bench.Work{Arms: []bench.Arm{s.own(oursArm, s.ours, ours(s.ours, bench.GenerateN)),
+	w := bench.Work{Cold: true, Arms: []bench.Arm{s.own(oursArm, s.ours, ours(s.ours, bench.GenerateN)),
 		s.own(oneByOneArm, s.uncached, ours(s.uncached, bench.GenerateEach))}}
 	row := func(peer string, target float64) bench.Row {
 		return bench.Row{Name: "8 samples of one prompt", Ours: oursArm, Peer: peer, Figure: bench.WallTime, Unit: "s", Goal: bench.AtMost, Target: target}

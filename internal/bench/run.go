@@ -77,15 +77,17 @@ type runner struct {
 func Steps(works []Work, rounds int) int {
 	n := 0
 	for _, w := range works {
-		n += (w.rounds(rounds) + 1) * len(w.Arms)
+		n += (w.rounds(rounds) + w.warmUps()) * len(w.Arms)
 	}
 	return n
 }
 
-// work runs a warm-up, which is not kept, and the rounds of w.
+// work runs the warm-up of w, which is not kept, and its rounds.
 func (r *runner) work(ctx context.Context, w Work) error {
-	if _, err := r.round(ctx, w, -1); err != nil {
-		return err
+	for range w.warmUps() {
+		if _, err := r.round(ctx, w, -1); err != nil {
+			return err
+		}
 	}
 	next := 0 // each try has prompts of its own: what was tried once is in caches
 	for i := range w.rounds(r.opts.Rounds) {
@@ -149,9 +151,6 @@ func (r *runner) round(ctx context.Context, w Work, n int) (Round, error) {
 func (r *runner) arm(ctx context.Context, a Arm, n int) (s Sample, share float64, err error) {
 	if a.Settle == nil {
 		a.Settle = func(context.Context) error { return nil }
-	}
-	if err := a.Settle(ctx); err != nil {
-		return s, 0, err
 	}
 	if err := r.guard.wait(ctx); err != nil {
 		return s, 0, err

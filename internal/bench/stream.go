@@ -110,16 +110,19 @@ func (p Prompts) Text(n, tokens int) (string, error) {
 		}
 	}
 	text := strings.Join(words[:low], "")
-	for extra := 0; extra < 8; extra++ { // one word may be of several tokens: end on a plainer one
+	for range 16 {
 		count, err := p.Count(text)
-		if err != nil {
+		switch {
+		case err != nil:
 			return "", err
-		}
-		if count == tokens {
+		case count == tokens:
 			return text, nil
+		case count > tokens && low > 0: // the last word is of several tokens: shorter ones take its place
+			low--
+			text = strings.Join(words[:low], "")
+		case count < tokens:
+			text += " a"
 		}
-		low--
-		text = strings.Join(words[:max(0, low)], "") + strings.Repeat(" a", extra+1)
 	}
 	return "", fmt.Errorf("%w: %d", errNoPrompt, tokens)
 }

@@ -20,8 +20,8 @@ type Sample struct {
 type Arm struct {
 	Name string
 
-	// Settle does a little of the same kind of work before the clock runs, so
-	// that each arm starts awake, whatever ran before it. It may be nil.
+	// Settle does a little of the same kind of work before the clock runs,
+	// so that each arm starts awake, whatever ran before it. It may be nil.
 	Settle func(ctx context.Context) error
 
 	// Run does the work of a round. Rounds below 0 are warm-ups. Equal rounds
@@ -35,6 +35,15 @@ type Work struct {
 	Arms    []Arm
 	Ordered bool // the arms build on each other: their order stays
 	Rounds  int  // 0 is as many as Options say
+	Cold    bool // without a warm-up: rounds are so long that settling is enough
+}
+
+// warmUps is how many rounds run before the first that is kept.
+func (w Work) warmUps() int {
+	if w.Cold {
+		return 0
+	}
+	return 1
 }
 
 func (w Work) rounds(usual int) int {
