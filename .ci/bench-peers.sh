@@ -69,6 +69,7 @@ for id in ${MODELS:-gemma-3-270m smollm2-135m-instruct}; do
 	await "$peer/health" "$cache/llamaserver.log" $!
 
 	RETORT_THREADS=$threads "$retort" bench --model "$id" --ollama "$ollama" --peer "$peer" \
+		--ollama-name "$(go version -m "$cache/ollama/ollama" | awk '$1 == "mod" { print $3 }')" \
 		--peer-name "llama-server of xllamacpp $version" --save "$cache/$id.json" "$@"
 	stop
 done

@@ -32,8 +32,9 @@ func (p *program) benchCommand() *cli.Command {
 			&cli.StringFlag{Name: "only", Usage: "these works alone: `NAME,...`"},
 			&cli.StringFlag{Name: "ollama", Usage: "`URL` of a running Ollama; it is given the model's file"},
 			&cli.StringFlag{Name: "peer", Usage: "`URL` of a server of the OpenAI format that runs the model's file, such as llama-server"},
-			&cli.StringFlag{Name: "peer-name", Usage: "what the peer is, for the `NAME` of its version"},
-			&cli.StringFlag{Name: "save", Usage: "write the result, every round of it, to `FILE` as JSON too"},
+			&cli.StringFlag{Name: "peer-name", Usage: "what the peer is, where it does not say so: `NAME`"},
+			&cli.StringFlag{Name: "ollama-name", Usage: "the same of the Ollama"},
+			&cli.StringFlag{Name: "save", Usage: "write the result, every round of it, to `FILE` as JSON too; what was measured, where it ends early"},
 			&cli.DurationFlag{Name: "patience", Value: 10 * time.Second, Usage: "how long to wait for a quiet machine"},
 			&cli.Int64Flag{Name: "seed", Value: 1, Usage: "of the prompts and the order"},
 			&cli.BoolFlag{Name: "force", Usage: "measure on a busy machine too, and say so in the result"},
@@ -73,24 +74,27 @@ func runBench(ctx context.Context, c *cli.Context, r *retort) error {
 		return err
 	}
 	runs, err := r.runWorks(ctx, works, s.options(c))
-	if err != nil {
+	view := s.view(runs, rows)
+	if saved := saveBench(c.String("save"), view); saved != nil || err != nil {
 		if errors.Is(err, bench.ErrLoaded) {
 			err = withHint(err, "wait for the machine to be quiet, or add --force")
 		}
-		return err
-	}
-	view := benchView{Rounds: runs.Rounds, Machine: s.machine, Model: s.id, Threads: s.threads, Seed: c.Int64("seed"), Loaded: runs.Loaded}
-	view.Machine.End()
-	for _, row := range rows {
-		res := row.Result(runs.Rounds, uint64(view.Seed))
-		res.Model = s.id
-		view.Rows = append(view.Rows, res)
+		return errors.Join(err, saved)
 	}
 	r.showBench(view)
-	if err := r.object(view); err != nil {
-		return err
+	return r.object(view)
+}
+
+// view computes rows from what was measured.
+func (s *benchSides) view(runs bench.Runs, rows []bench.Row) benchView {
+	v := benchView{Rounds: runs.Rounds, Machine: s.machine, Model: s.id, Threads: s.threads, Seed: int64(s.seed), Loaded: runs.Loaded}
+	v.Machine.End()
+	for _, row := range rows {
+		res := row.Result(runs.Rounds, s.seed)
+		res.Model = s.id
+		v.Rows = append(v.Rows, res)
 	}
-	return saveBench(c.String("save"), view)
+	return v
 }
 
 func saveBench(path string, v benchView) error {

@@ -108,6 +108,9 @@ func (s *benchSides) meet(ctx context.Context, c *cli.Context) error {
 		if err != nil {
 			return fmt.Errorf("ask ollama: %w", err)
 		}
+		if name := c.String("ollama-name"); name != "" {
+			v = name
+		}
 		s.machine.Versions["ollama"] = v
 		if err := s.ollama.Install(ctx, s.file); err != nil {
 			return err

@@ -34,7 +34,7 @@ const (
 	samplesPrompt, samplesOutput = 900, 32
 	samplesAnswers               = 8
 	prefixPrompt                 = 1000
-	scorePrompt                  = 900
+	scorePrompt                  = 450
 	limitOutput                  = 64
 )
 
