@@ -17,6 +17,7 @@ var mayImport = map[string][]string{
 	"models/ollamastore":      nil,
 	"local/ollama/ollamatest": nil, // for tests alone
 	"scripts":                 nil,
+	"internal/bench":          {"llm"},
 	"internal/config":         nil,
 	"internal/setup":          {"models"},
 	"internal/setup/realtest": nil, // a test alone

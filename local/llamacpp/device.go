@@ -52,6 +52,7 @@ type llamaDevice struct {
 	abort   *abortFlag
 	compute *sync.Mutex
 	crew    crew
+	steady  bool // the crew stays as it is
 }
 
 func (d *llamaDevice) decode(rows []row, quit func() bool) error {
@@ -85,7 +86,7 @@ func (d *llamaDevice) decode(rows []row, quit func() bool) error {
 // muster sets the number of threads to what the machine has to spare.
 func (d *llamaDevice) muster() {
 	now := time.Now()
-	if d.crew.most == 1 || !d.crew.due(now) {
+	if d.steady || d.crew.most == 1 || !d.crew.due(now) {
 		return
 	}
 	u, ok := readUsage()
@@ -190,6 +191,7 @@ func (e *Engine) newDevice(m *Model, lim limits, cells int) (*llamaDevice, error
 	d := &llamaDevice{vocab: m.vocab.size, abort: newAbortFlag(), compute: &e.compute}
 	threads := m.settings.threads
 	d.crew = crew{cores: runtime.NumCPU(), most: threads, threads: threads}
+	d.steady = m.opts.Steady
 	p := llama.ContextDefaultParams()
 	p.NCtx = uint32(cells)
 	p.NBatch, p.NUbatch = uint32(lim.rows), uint32(lim.rows)

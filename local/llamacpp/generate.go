@@ -290,7 +290,7 @@ func (m *Model) ask(ctx context.Context, req llm.Request, n int) (*job, error) {
 	}
 	j := &job{ctx: ctx, prompt: prompt, box: newMailbox()}
 	g := &generation{sampler: newSampler(req.Sampling), limit: limit, logprobs: req.Logprobs,
-		begun: begun, words: m.vocab, job: j}
+		begun: begun, words: m.words, job: j}
 	if len(req.Tools) > 0 {
 		if g.words, err = m.callWords(); err != nil {
 			return nil, err

@@ -22,9 +22,11 @@ type Options struct {
 	Adapters    []Adapter // applied to the model, all together
 	ContextSize int       // tokens that one conversation may hold; the smaller of 4096 and what the model was trained for if 0
 	Parallel    int       // sequences decoded together; 16 if 0
-	Prefixes    int       // beginnings of prompts that stay cached; 8 if 0
+	Prefixes    int       // beginnings of prompts that stay cached; 8 if 0, none if NoPrefixes
 	MaxQueue    int       // requests that may wait to be started; 256 if 0
 	Threads     int       // the number of physical cores if 0
+	Steady      bool      // all Threads compute, even where other programs use the cores; to measure speed by
+	IgnoreEnd   bool      // answers go on past end marks to their limit; to measure speed by
 
 	exact bool // slower attention, whose result does not depend on how tokens are batched; for tests
 }
@@ -41,6 +43,9 @@ const (
 	defaultPrefixes = 8
 	defaultQueue    = 256
 
+	// NoPrefixes, as Options.Prefixes, keeps no beginning of a prompt.
+	NoPrefixes = -1
+
 	maxRows = 256 // tokens of one decode: bounds how long others wait for a prompt
 )
 
@@ -51,6 +56,7 @@ type Model struct {
 	id          string
 	template    *chatTemplate
 	vocab       *vocab
+	words       words // of its answers
 	contextSize int
 	sched       *scheduler
 	dev         *llamaDevice
@@ -105,6 +111,10 @@ func (e *Engine) open(path string, opts Options) (*Model, error) {
 	}
 	m := &Model{id: opts.ID, handle: w.handle, weights: w, engine: e, vocab: newVocab(w.handle),
 		opts: opts, settings: chosen, need: takes}
+	m.words = m.vocab
+	if opts.IgnoreEnd {
+		m.words = endless{m.vocab}
+	}
 	if m.id == "" {
 		m.id = "llamacpp/" + strings.TrimSuffix(filepath.Base(path), ".gguf")
 	}
@@ -119,7 +129,7 @@ func (o *Options) check(ctx context.Context, path string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if o.ContextSize < 0 || o.Parallel < 0 || o.Prefixes < 0 || o.Threads < 0 || o.MaxQueue < 0 {
+	if o.ContextSize < 0 || o.Parallel < 0 || o.Prefixes < NoPrefixes || o.Threads < 0 || o.MaxQueue < 0 {
 		return errors.New("a size in the options is negative")
 	}
 	if err := checkModel(path); err != nil {
@@ -186,7 +196,7 @@ func contextSize(want, trained int) (int, error) {
 // logits of every sequence at once, which is 1 MB each for the largest
 // vocabularies.
 func (o *Options) limits(context int) (limits, int) {
-	parallel, prefixes := cmp.Or(o.Parallel, defaultParallel), cmp.Or(o.Prefixes, defaultPrefixes)
+	parallel, prefixes := cmp.Or(o.Parallel, defaultParallel), max(0, cmp.Or(o.Prefixes, defaultPrefixes))
 	most := int(llama.MaxParallelSequences())
 	lim := limits{rows: max(maxRows, parallel), outputs: parallel, cached: min(prefixes, most/4),
 		queue: cmp.Or(o.MaxQueue, defaultQueue)}
