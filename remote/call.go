@@ -14,7 +14,8 @@ const maxRefusal = 64 << 10 // bytes of the body that comes with an error status
 type Call struct {
 	// Amend changes the request before it is sent; may be nil.
 	Amend func(*http.Request) error
-	// Line changes a line of the answer before the SDK reads it; may be nil.
+	// Line changes a line of the answer before the SDK reads it, or drops it by
+	// returning nil; may be nil itself.
 	Line func([]byte) []byte
 
 	e      *Endpoint

@@ -15,7 +15,8 @@ const (
 
 var errCutRune = errors.New("a character was cut in two")
 
-// stream passes on the lines of an event stream without its comments. It ends at
+// stream passes on the lines of an event stream without its comments, and without
+// the empty lines that end no event, for both of which some SDKs fail. It ends at
 // the first thing that no reader of JSON would notice or survive: an event without
 // end, or half a character, for which decoding puts another one. An error is kept
 // and shown as the end: SDKs print or quote those they meet.
@@ -23,7 +24,8 @@ type stream struct {
 	lines  *bufio.Scanner
 	change func([]byte) []byte
 	rest   []byte // of the present line
-	event  int    // bytes of the present event
+	event  int    // bytes of the present event, so far
+	open   bool   // the present event has a line
 	left   int    // bytes until the answer is too long
 	err    error
 }
@@ -57,8 +59,12 @@ func (s *stream) next() bool {
 	s.event += len(line)
 	s.left -= len(line)
 	switch {
+	case len(line) == 0 && !s.open:
+		return true
 	case len(line) == 0:
-		s.event = 0
+		s.event, s.open = 0, false
+		s.rest = []byte{'\n'}
+		return true
 	case line[0] == ':':
 		s.event -= len(line)
 		return true
@@ -72,6 +78,10 @@ func (s *stream) next() bool {
 	if s.change != nil {
 		line = s.change(line)
 	}
+	if line == nil {
+		return true
+	}
+	s.open = true
 	s.rest = append(s.rest[:0:0], line...)
 	s.rest = append(s.rest, '\n')
 	return true

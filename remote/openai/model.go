@@ -23,10 +23,6 @@ import (
 // DefaultURL is the address of OpenAI's own service.
 const DefaultURL = "https://api.openai.com/v1"
 
-// maxBlankLines may come before the first record; services send them while a
-// request queues.
-const maxBlankLines = 100_000
-
 // Options says which model of which service to ask. BaseURL is the address up to
 // the part before /chat/completions.
 type Options struct {
@@ -90,7 +86,7 @@ func (m *Model) generate(ctx context.Context, req llm.Request, yield func(llm.Ev
 	defer c.Close() // go-openai leaves the body of a refusal open
 	c.Amend, c.Line = amend(extra), plainErrors
 	config := api.DefaultConfig("")
-	config.BaseURL, config.HTTPClient, config.EmptyMessagesLimit = m.e.URL(), c, maxBlankLines
+	config.BaseURL, config.HTTPClient = m.e.URL(), c
 	a := answer{warnings: warnings, logprobsAsked: body.LogProbs, start: time.Now()}
 	stream, err := api.NewClientWithConfig(config).CreateChatCompletionStream(ctx, body)
 	if err != nil {
