@@ -7,7 +7,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -102,30 +101,34 @@ func scoreChoices(ctx context.Context, s llm.Scorer, req llm.Request, choices []
 }
 
 // choose draws the samples of one ask from the member's distribution over its
-// choices, at the request's temperature.
-func (m Member) choose(ctx context.Context, ask int, a ask, firstSample, stride int) ([]Candidate, error) {
-	start := time.Now()
+// choices, at the request's temperature, and hands that distribution over too.
+func (m Member) choose(ctx context.Context, i int, a ask, stride int, give func(spread map[string]float64, drawn ...Candidate)) error {
 	scorer, err := m.scorer()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	logprobs, err := scoreChoices(ctx, scorer, a.req, m.Choices)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if m.prior != nil {
 		for c := range logprobs {
-			logprobs[c] -= m.prior[ask][c]
+			logprobs[c] -= m.prior[i][c]
 		}
 	}
 	weights := softmax(logprobs, temperature(a.req.Sampling))
-	out := make([]Candidate, a.n)
-	for j := range out {
-		sample := firstSample + j*stride
-		text := m.Choices[draw(weights, a.req.Sampling.Seed, sample)]
-		out[j] = newCandidate(m.Model.ID(), sample, llm.Response{Text: text, FinishReason: llm.FinishStop}, time.Since(start))
+	spread := make(map[string]float64, len(weights))
+	for c, w := range weights {
+		spread[Key(m.Choices[c])] += w * float64(a.n) / float64(m.samples())
 	}
-	return out, nil
+	drawn := make([]Candidate, a.n)
+	for j := range drawn {
+		sample := i + j*stride
+		text := m.Choices[draw(weights, a.req.Sampling.Seed, sample)]
+		drawn[j] = newCandidate(m.Model.ID(), sample, llm.Response{Text: text, FinishReason: llm.FinishStop})
+	}
+	give(spread, drawn...)
+	return nil
 }
 
 func temperature(s llm.Sampling) float64 {

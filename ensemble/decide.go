@@ -1,39 +1,134 @@
 package ensemble
 
 import (
-	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 )
 
-// ErrNoConsensus: the members answered, but not alike.
-var ErrNoConsensus = errors.New("no consensus")
+// weighing says what the votes of a member are worth together. keys is how many
+// different answers there are.
+type weighing func(m Member, keys int) float64
+
+func byHead(Member, int) float64 { return 1 }
+
+func byQuality(m Member, _ int) float64 { return m.weight() }
+
+// byOdds weighs a member by the logarithm of the odds that it is right, as is
+// best for members that err independently: quality is read as a tenth of its
+// accuracy. With many possible answers even one that is mostly wrong tells
+// something, so the odds are taken against any single other answer.
+func byOdds(m Member, keys int) float64 {
+	p := min(max(m.weight()/10, 0.02), 0.98)
+	others := float64(max(len(m.Choices), keys, 2) - 1)
+	return max(math.Log(p*others/(1-p)), 0.05)
+}
 
 // tally is what the votes say.
 type tally struct {
 	weight map[string]float64 // by key
-	total  float64
+	total  float64            // of all votes of those who answered, given or not
+	open   float64            // of votes that may still come
 }
 
-// count gives every candidate one vote of its member's weight, spread over the
-// member's samples so that a member does not gain by speaking more often.
-func count(members []Member, perMember [][]Candidate) tally {
+// count gives the candidates their members' votes, each member's spread over its
+// samples so that it does not gain by speaking more often. A member whose own
+// distribution is known votes with that.
+func (q *query) count(w weighing) tally {
 	t := tally{weight: map[string]float64{}}
-	for i, candidates := range perMember {
-		for _, c := range candidates {
-			w := members[i].weight() / float64(len(candidates))
-			t.weight[c.Key] += w
-			t.total += w
+	keys := q.distinct()
+	for i, p := range q.parts {
+		if p.state == notAsked || p.err != nil {
+			continue
+		}
+		vote := w(q.members[i], keys)
+		n := float64(q.members[i].samples())
+		t.total += vote
+		if p.state == asked {
+			t.open += vote * (n - float64(len(p.candidates))) / n
+		}
+		if p.spread != nil {
+			for key, share := range p.spread {
+				t.weight[key] += vote * share
+			}
+			continue
+		}
+		for _, c := range p.candidates {
+			t.weight[c.Key] += vote / n
 		}
 	}
 	return t
+}
+
+// distinct is how many different answers there are.
+func (q *query) distinct() int {
+	seen := map[string]bool{}
+	for _, p := range q.parts {
+		for _, c := range p.candidates {
+			seen[c.Key] = true
+		}
+	}
+	return len(seen)
 }
 
 func (t tally) share(key string) float64 {
 	if t.total == 0 {
 		return 0
 	}
-	return t.weight[key] / t.total
+	return min(t.weight[key]/t.total, 1)
+}
+
+// leaders returns the weights of the first and the second answer.
+func (t tally) leaders() (first, second float64) {
+	for _, w := range t.weight {
+		switch {
+		case w > first:
+			first, second = w, first
+		case w > second:
+			second = w
+		}
+	}
+	return first, second
+}
+
+// equal is how close two shares of votes are to count as the same.
+const equal = 1e-9
+
+// decided reports whether no vote that may still come can change the answer.
+func (q *query) decided(w weighing) bool {
+	t := q.count(w)
+	first, second := t.leaders()
+	return first-second > t.open+equal
+}
+
+// score gives every candidate the share of its answer.
+func (q *query) score(t tally) {
+	for i := range q.parts {
+		for j := range q.parts[i].candidates {
+			c := &q.parts[i].candidates[j]
+			c.Score = t.share(c.Key)
+		}
+	}
+}
+
+// best returns the candidate with the largest score. Of equals the one of the
+// member with the highest quality wins, then the earlier one.
+func (q *query) best() (Candidate, int) {
+	var top Candidate
+	var topScore, topWeight float64 = -1, 0
+	owner := -1
+	for i, p := range q.parts {
+		for _, c := range p.candidates {
+			weight := q.members[i].weight()
+			better := c.Score > topScore+equal
+			tied := c.Score > topScore-equal && weight > topWeight
+			if better || tied {
+				top, topScore, topWeight, owner = c, c.Score, weight, i
+			}
+		}
+	}
+	return top, owner
 }
 
 // majority returns the candidate that stands for most of candidates: the first
@@ -52,45 +147,111 @@ func majority(candidates []Candidate) (Candidate, float64) {
 	return best, float64(votes[best.Key]) / float64(len(candidates))
 }
 
-// best returns the candidate with the largest share of the votes. Of equals the
-// one of the member with the highest quality wins, then the earlier one.
-func best(members []Member, perMember [][]Candidate) Candidate {
-	var top Candidate
-	var topScore, topWeight float64 = -1, 0
-	const equal = 1e-9
-	for i, candidates := range perMember {
-		for _, c := range candidates {
-			better := c.Score > topScore+equal
-			tied := c.Score > topScore-equal && members[i].weight() > topWeight
-			if better || tied {
-				top, topScore, topWeight = c, c.Score, members[i].weight()
-			}
+// fixed returns the key that most of member i's samples have, if those still to
+// come cannot change that.
+func (q *query) fixed(i int) (string, bool) {
+	p := q.parts[i]
+	if len(p.candidates) == 0 {
+		return "", false
+	}
+	votes := map[string]int{}
+	for _, c := range p.candidates {
+		votes[c.Key]++
+	}
+	top, share := majority(p.candidates)
+	second := 0
+	for key, n := range votes {
+		if key != top.Key {
+			second = max(second, n)
 		}
 	}
-	return top
+	left := q.members[i].samples() - len(p.candidates)
+	first := int(math.Round(share * float64(len(p.candidates))))
+	return top.Key, p.state == done || first-second > left
 }
 
-// agreed reports whether all members stand behind one answer, and if not, why
-// in a few words. With a single member its samples stand for the members.
+// settle makes top the answer: it fills in the members' results and what the
+// outcome says of agreement and confidence. confidence is the strategy's own
+// measure, which stands unless it can be calibrated.
+func (q *query) settle(top Candidate, t tally, confidence float64) {
+	q.top = top
+	o := &q.out
+	o.Answer, o.FinishReason, o.key = top.Text, top.FinishReason, top.Key
+	o.Members = o.Members[:0]
+	for i := range q.parts {
+		o.Members = append(o.Members, q.result(i))
+	}
+	o.Agreed, _ = agreed(o.Members)
+	o.Agreement = t.share(top.Key)
+	o.Signals = q.signals(t)
+	o.Confidence, o.Calibrated = q.opts.calibrate(o.Signals.Raw(), confidence)
+}
+
+// result is what the outcome tells of member i.
+func (q *query) result(i int) MemberResult {
+	p, m := q.parts[i], q.members[i]
+	r := MemberResult{Model: m.Model.ID(), Quality: m.weight(), Latency: p.latency, Err: p.err,
+		Skipped: p.state == notAsked || p.state == cut, Samples: len(p.candidates)}
+	if len(p.candidates) == 0 {
+		return r
+	}
+	top, share := majority(p.candidates)
+	r.Answer, r.key, r.Share, r.Score = top.Text, top.Key, share, top.Score
+	r.Usage = usageOf(p.candidates)
+	r.CostUSD = m.cost(r.Usage)
+	return r
+}
+
+// agreed reports whether all members that were asked stand behind one answer,
+// and if not, why in a few words. With a single member its samples stand for the
+// members.
 func agreed(results []MemberResult) (bool, string) {
-	first := Normalize(results[0].Answer)
 	var parts []string
-	same := true
-	for _, r := range results {
+	var first *MemberResult
+	same, answered := true, 0
+	for i, r := range results {
 		switch {
 		case r.Err != nil:
 			same = false
 			parts = append(parts, fmt.Sprintf("%s did not answer", r.Model))
-		default:
-			same = same && Normalize(r.Answer) == first
+		case r.Samples > 0:
+			if first == nil {
+				first = &results[i]
+			}
+			answered++
+			same = same && r.key == first.key
 			parts = append(parts, fmt.Sprintf("%s says %q", r.Model, shorten(r.Answer, 40)))
 		}
 	}
-	if len(results) == 1 && results[0].Err == nil && results[0].Share < 1 {
-		return false, fmt.Sprintf("%.0f %% of %s's samples say %q",
-			100*results[0].Share, results[0].Model, shorten(results[0].Answer, 40))
+	if len(results) == 1 && answered == 1 && first.Share < 1 {
+		return false, fmt.Sprintf("%.0f %% of %s's samples say %q", 100*first.Share, first.Model, shorten(first.Answer, 40))
 	}
-	return same, strings.Join(parts, ", ")
+	return same && answered > 0, strings.Join(parts, ", ")
+}
+
+// all are the indices of all members.
+func (q *query) all() []int {
+	who := make([]int, len(q.members))
+	for i := range who {
+		who[i] = i
+	}
+	return who
+}
+
+// byWorth are the indices of all members, the best first.
+func (q *query) byWorth() []int {
+	who := q.all()
+	slices.SortStableFunc(who, func(a, b int) int {
+		wa, wb := q.members[a].weight(), q.members[b].weight()
+		switch {
+		case wa > wb:
+			return -1
+		case wa < wb:
+			return 1
+		}
+		return 0
+	})
+	return who
 }
 
 // shorten cuts s to n runes for use in a message.
