@@ -57,8 +57,23 @@ func (q *query) count(w weighing) tally {
 		for _, c := range p.candidates {
 			t.weight[c.Key] += vote / n
 		}
+		if left := n - float64(len(p.candidates)); p.state == cut && left < n {
+			t.foresee(p.candidates, vote*left/n)
+		}
 	}
 	return t
+}
+
+// foresee adds votes of a member that were not waited for, by the rule of
+// succession: after 5 alike of 5 the next is so too with probability 6/7.
+func (t tally) foresee(heard []Candidate, votes float64) {
+	counts := map[string]float64{}
+	for _, c := range heard {
+		counts[c.Key]++
+	}
+	for key, n := range counts {
+		t.weight[key] += votes * (n + 1) / float64(len(heard)+max(len(counts), 2))
+	}
 }
 
 // distinct is how many different answers there are.
