@@ -110,8 +110,12 @@ func (t tally) leaders() (first, second float64) {
 // equal is how close two shares of votes are to count as the same.
 const equal = 1e-9
 
-// decided reports whether no vote that may still come can change the answer.
+// decided reports whether no vote that may still come can change the answer, and
+// nobody wants to hear them all the same.
 func (q *query) decided(w weighing) bool {
+	if q.opts.AllVotes {
+		return false
+	}
 	t := q.count(w)
 	first, second := t.leaders()
 	return first-second > t.open+equal

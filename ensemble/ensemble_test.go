@@ -53,7 +53,7 @@ func TestConsensus(t *testing.T) {
 		},
 		"majorities agree": {
 			members: []ensemble.Member{{Model: script("a", "blue", "blue", "grey"), Samples: 3}, {Model: script("b", "blue")}},
-			answer:  "blue", confidence: (2 + 3.0/4 + 3) / 6, // the third sample is not waited for
+			answer:  "blue", confidence: 5.0 / 6,
 		},
 		"dissent": {
 			members: []ensemble.Member{{Model: script("a", "blue")}, {Model: script("b", "green")}},
@@ -69,7 +69,7 @@ func TestConsensus(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			out, err := query(t, ensemble.Consensus, tc.members...)
+			out, err := queryWith(t, ensemble.Options{AllVotes: true}, ensemble.Consensus, tc.members...)
 			if tc.why != "" {
 				if !errors.Is(err, ensemble.ErrNoConsensus) || !strings.Contains(err.Error(), tc.why) {
 					t.Fatalf("error %v, want ErrNoConsensus with %q", err, tc.why)

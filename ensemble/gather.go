@@ -125,7 +125,10 @@ func (q *query) take(d delivery) {
 func (q *query) drain(box <-chan delivery, open int) {
 	for i := range q.parts {
 		if p := &q.parts[i]; p.state == asked {
-			p.state, p.latency = cut, time.Since(q.start)
+			p.latency = time.Since(q.start)
+			if p.state = cut; len(p.candidates) == q.members[i].samples() {
+				p.state = done // it only had to say so
+			}
 		}
 	}
 	grace := time.NewTimer(cancelGrace)

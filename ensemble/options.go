@@ -34,6 +34,11 @@ type Options struct {
 	Timeout time.Duration
 	Quorum  int // members that must answer; 0 means 1
 
+	// AllVotes waits for every vote, even when none can change the answer any
+	// more. Votes that were not waited for make the answer less sure, so this is
+	// for those who act on its confidence.
+	AllVotes bool
+
 	// MaxCostUSD bounds what a question may cost. Members that by their price
 	// could go beyond it are left out and named. 0 is no bound.
 	MaxCostUSD float64

@@ -12,9 +12,9 @@ import (
 type bestOfN struct{}
 
 func (bestOfN) run(ctx context.Context, q *query) error {
-	var settled func() bool
-	if len(q.opts.Judges) == 0 && !q.opts.CrossLikelihood {
-		settled = func() bool { return q.decided(byQuality) }
+	settled := func() bool { return q.decided(byQuality) }
+	if len(q.opts.Judges) > 0 || q.opts.CrossLikelihood {
+		settled = nil // these may yet prefer an answer that nobody votes for
 	}
 	if err := q.gather(ctx, q.all(), settled); err != nil {
 		return q.failed(err)
@@ -103,7 +103,7 @@ func (q *query) concluded() bool {
 	if len(q.members) == 1 { // its samples must be unanimous
 		return q.distinct() > 1
 	}
-	return all
+	return all && !q.opts.AllVotes
 }
 
 // specialization asks the member that is worth most for the task type, and the
@@ -140,7 +140,7 @@ type cascade struct{}
 
 func (cascade) run(ctx context.Context, q *query) error {
 	for _, stage := range q.stages() {
-		err := q.gather(ctx, stage, func() bool { return q.decided(byOdds) })
+		err := q.gather(ctx, stage, nil) // a stage is there to be compared, so all of it
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
