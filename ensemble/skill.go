@@ -38,14 +38,6 @@ func Prior(quality float64) Beta {
 	return Beta{priorWeight * p, priorWeight * (1 - p)}
 }
 
-// Trial is one outcome that tells of a member's skill.
-type Trial struct {
-	Model    string
-	TaskType string
-	Backed   bool // the member's answer was the ensemble's
-	Stars    int  // the owner's rating of the answer, 1 to 5; 0 is none
-}
-
 // starWeight is how many unrated outcomes one rated outcome counts for.
 const starWeight = 4
 
@@ -62,25 +54,41 @@ func (s Skills) Of(model, taskType string, quality float64) Beta {
 	return Beta{b.Wins + seen.Wins, b.Losses + seen.Losses}
 }
 
-// Learn adds what a trial tells. Without stars, being with the ensemble's answer
-// is a win and differing from it a loss. With stars the answer's worth is known,
-// and counts for more: those who backed it share it, and those who differed from
-// a good one lose. Differing from a bad one tells nothing, for their own answers
-// may have been as bad.
-func (s Skills) Learn(t Trial) {
-	key := SkillKey{t.Model, t.TaskType}
-	b := s[key]
-	switch {
-	case t.Stars > 0 && t.Backed:
-		worth := float64(t.Stars-1) / 4
-		b.Wins += starWeight * worth
-		b.Losses += starWeight * (1 - worth)
-	case t.Stars >= 4:
-		b.Losses += starWeight
-	case t.Stars == 0 && t.Backed:
-		b.Wins++
-	case t.Stars == 0:
-		b.Losses++
+// Learn adds what one outcome on a task type tells of those who answered: backed
+// says for each model whether its answer was the one given. stars is the owner's
+// rating of that, 1 to 5, or 0 for none.
+//
+// Without stars, being with the answer is a win and differing from it a loss,
+// provided that two or more were with it: an answer that one member gave alone
+// tells nothing of who is right, least of all of that member. With stars the
+// answer's worth is known, and counts for more: those who backed it share it, and
+// those who differed from a good one lose. Differing from a bad one tells
+// nothing, for their own answers may have been as bad.
+func (s Skills) Learn(taskType string, stars int, backed map[string]bool) {
+	with := 0
+	for _, yes := range backed {
+		if yes {
+			with++
+		}
 	}
-	s[key] = b
+	if stars == 0 && with < 2 {
+		return
+	}
+	worth := float64(stars-1) / 4
+	for model, yes := range backed {
+		key := SkillKey{model, taskType}
+		b := s[key]
+		switch {
+		case stars > 0 && yes:
+			b.Wins += starWeight * worth
+			b.Losses += starWeight * (1 - worth)
+		case stars >= 4:
+			b.Losses += starWeight
+		case stars == 0 && yes:
+			b.Wins++
+		case stars == 0:
+			b.Losses++
+		}
+		s[key] = b
+	}
 }

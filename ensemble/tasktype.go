@@ -22,7 +22,7 @@ var taskWords = []struct {
 	words    string
 }{
 	{TaskCode, "code program* function* implement* python java javascript typescript golang rust sql regex* bug debug* compile* " +
-		"algorithm* api class method* script* refactor* unittest* html css bash json array* recursi* endpoint* binary"},
+		"authentication login server* database* software algorithm* api class method* script* refactor* unittest* html css bash json array* recursi* endpoint* binary"},
 	{TaskCreative, "poem* story stories write* song* lyrics haiku limerick* novel* fiction* slogan* tagline* imagine invent* " +
 		"dialogue character* rhyme* screenplay* essay* brainstorm* name* joke*"},
 	{TaskReasoning, "why prove* proof* solve* calculate* compute* how*many how*much if then therefore implication* compare* explain* analy* " +

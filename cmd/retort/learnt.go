@@ -71,19 +71,14 @@ func (l learnt) add(q dataset.Query, stars int) {
 	if stars > 0 {
 		l.points[q.TaskType] = append(l.points[q.TaskType], calibration.Point{Confidence: q.Raw, Right: float64(stars-1) / 4})
 	}
-	answered := 0
+	backed := map[string]bool{}
 	for _, m := range q.Members {
 		if m.Answered {
-			answered++
+			backed[registryID(m.Model)] = m.Backed
 		}
 	}
-	if !q.Answered || answered < 2 && stars == 0 {
-		return // nobody to differ from, nothing to learn
-	}
-	for _, m := range q.Members {
-		if m.Answered {
-			l.skills.Learn(ensemble.Trial{Model: registryID(m.Model), TaskType: q.TaskType, Backed: m.Backed, Stars: stars})
-		}
+	if q.Answered {
+		l.skills.Learn(q.TaskType, stars, backed)
 	}
 }
 
