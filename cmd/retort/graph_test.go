@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	"local/ollama":            {"llm"},
 	"remote/openai":           {"llm"},
 	"ensemble":                {"llm"},
+	"ensemble/calibration":    nil,
 	"dataset":                 {"llm"},
 	"trainer":                 {"llm", "dataset", "models", "scripts"},
 }
