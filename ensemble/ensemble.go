@@ -60,6 +60,9 @@ func (e *Ensemble) Query(ctx context.Context, req llm.Request) (Outcome, error) 
 	if err := req.Validate(); err != nil {
 		return Outcome{}, err
 	}
+	if len(req.Tools) > 0 { // members would call them each on its own
+		return Outcome{}, fmt.Errorf("tools: %w by an ensemble", llm.ErrUnsupported)
+	}
 	q := newQuery(e, req)
 	err := e.strategy.plan().run(ctx, q)
 	if ctx.Err() != nil {
@@ -87,6 +90,23 @@ func (e *Ensemble) ID() string {
 		ids[i] = m.Model.ID()
 	}
 	return "ensemble/" + string(e.strategy) + "(" + strings.Join(ids, ",") + ")"
+}
+
+// Describe implements llm.Describer: an ensemble can what all its members can, as
+// far as they say.
+func (e *Ensemble) Describe() llm.Description {
+	all := llm.Description{Local: true, Images: true, Formats: true}
+	for i, m := range e.members {
+		var d llm.Description
+		if known, ok := llm.As[llm.Describer](m.Model); ok {
+			d = known.Describe()
+		}
+		all.Local, all.Images, all.Formats = all.Local && d.Local, all.Images && d.Images, all.Formats && d.Formats
+		if all.ContextSize = min(all.ContextSize, d.ContextSize); i == 0 {
+			all.ContextSize = d.ContextSize
+		}
+	}
+	return all
 }
 
 // Generate implements llm.Model: the decided answer in one piece, since it

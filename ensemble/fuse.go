@@ -24,7 +24,8 @@ func (fuse) run(ctx context.Context, q *query) error {
 		fuser = q.members[q.byWorth()[0]].Model
 	}
 	req := q.req
-	req.Messages = append(slices.Clone(req.Messages[:len(req.Messages)-1]), llm.User(q.fusePrompt()))
+	req.Messages = slices.Clone(req.Messages)
+	req.Messages[len(req.Messages)-1].Content = q.fusePrompt() // its images stay
 	resp, err := llm.Collect(ctx, fuser, req)
 	if err == nil && resp.Text == "" {
 		err = fmt.Errorf("%w: it is empty", llm.ErrIncomplete)

@@ -175,6 +175,31 @@ func TestFuse(t *testing.T) {
 	}
 }
 
+// described states its limits.
+type described struct {
+	llmtest.Script
+	llm.Description
+}
+
+func (d *described) Describe() llm.Description { return d.Description }
+
+func TestDescribe_isWhatAllCan(t *testing.T) {
+	a := &described{Description: llm.Description{ContextSize: 8192, Local: true, Images: true, Formats: true, Tools: true}}
+	b := &described{Description: llm.Description{ContextSize: 2048, Local: true, Formats: true}}
+	e, err := ensemble.New(ensemble.Vote, ensemble.Member{Model: a}, ensemble.Member{Model: b})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := e.Describe(), (llm.Description{ContextSize: 2048, Local: true, Formats: true}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	req := ask("x")
+	req.Tools = []llm.Tool{{Name: "f"}}
+	if _, err := e.Query(t.Context(), req); !errors.Is(err, llm.ErrUnsupported) {
+		t.Errorf("error %v, want ErrUnsupported: tool calls would be lost", err)
+	}
+}
+
 func TestMaxCost_leavesOutAndNamesTheDear(t *testing.T) {
 	dear := script("dear", "red")
 	req := ask("sky?")
