@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"retort/ensemble/meaning"
 	"retort/llm"
 )
 
@@ -119,7 +120,7 @@ func (m Member) choose(ctx context.Context, i int, a ask, stride int, give func(
 	weights := softmax(logprobs, temperature(a.req.Sampling))
 	spread := make(map[string]float64, len(weights))
 	for c, w := range weights {
-		spread[Key(m.Choices[c])] += w * float64(a.n) / float64(m.samples())
+		spread[meaning.Key(m.Choices[c])] += w * float64(a.n) / float64(m.samples())
 	}
 	drawn := make([]Candidate, a.n)
 	for j := range drawn {

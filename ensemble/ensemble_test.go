@@ -192,24 +192,6 @@ func TestQuery_costAndUsage(t *testing.T) {
 	}
 }
 
-func TestNormalize(t *testing.T) {
-	for in, want := range map[string]string{
-		"  Late  Checkout. ": "late checkout",
-		`"Blue!"`:            "blue",
-		"1,000.50":           "1000.5",
-		"4.0":                "4",
-		"-2":                 "-2",
-		"inf":                "inf",
-		"0x10":               "0x10",
-		"e":                  "e",
-		"...":                "",
-	} {
-		if got := ensemble.Normalize(in); got != want {
-			t.Errorf("Normalize(%q) = %q, want %q", in, got, want)
-		}
-	}
-}
-
 func TestParseStrategy_listsWhatThereIs(t *testing.T) {
 	_, err := ensemble.ParseStrategy("guess")
 	if !errors.Is(err, ensemble.ErrUnknownStrategy) || !strings.Contains(err.Error(), "consensus") {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"retort/ensemble/meaning"
 	"retort/llm"
 )
 
@@ -270,6 +271,6 @@ func usageOf(candidates []Candidate) (u llm.Usage) {
 }
 
 func newCandidate(model string, sample int, resp llm.Response) Candidate {
-	return Candidate{Model: model, Sample: sample, Text: resp.Text, Key: Key(resp.Text),
+	return Candidate{Model: model, Sample: sample, Text: resp.Text, Key: meaning.Key(resp.Text),
 		FinishReason: resp.FinishReason, Usage: resp.Usage}
 }

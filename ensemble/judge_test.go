@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"retort/ensemble"
+	"retort/ensemble/judge"
 	"retort/llm"
 	"retort/llm/llmtest"
 )
@@ -65,7 +66,7 @@ func TestCompare(t *testing.T) {
 		"written, second":     {writer("w", "sea"), 0.01, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			v, err := ensemble.Compare(t.Context(), tc.judge, ask("what is blue?"), "the sky", "the sea")
+			v, err := judge.Compare(t.Context(), tc.judge, ask("what is blue?"), "the sky", "the sea")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -79,11 +80,11 @@ func TestCompare(t *testing.T) {
 
 func TestCompare_lengthAloneEarnsNothing(t *testing.T) {
 	padding := strings.Repeat(" indeed", 40)
-	long, err := ensemble.Compare(t.Context(), &reader{likes: "sky"}, ask("q"), "the sky"+padding, "the sea")
+	long, err := judge.Compare(t.Context(), &reader{likes: "sky"}, ask("q"), "the sky"+padding, "the sea")
 	if err != nil {
 		t.Fatal(err)
 	}
-	short, err := ensemble.Compare(t.Context(), &reader{likes: "sky"}, ask("q"), "the sky", "the sea"+padding)
+	short, err := judge.Compare(t.Context(), &reader{likes: "sky"}, ask("q"), "the sky", "the sea"+padding)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,29 +11,6 @@ import (
 	"retort/llm/llmtest"
 )
 
-func TestKey(t *testing.T) {
-	for name, tc := range map[string]struct {
-		a, b string
-		same bool
-	}{
-		"numbers":         {"1,000.0", "$1000", true},
-		"other numbers":   {"12", "21", false},
-		"labels":          {"bill_due", "Bill Due.", true},
-		"hyphens":         {"check-out", "check out", true},
-		"ranges":          {"2-3", "2 3", false},
-		"code layout":     {"```go\nfunc f() int {\n\treturn 1 // one\n}\n```", "Here:\n```go\nfunc f() int { return 1 }\n```", true},
-		"other code":      {"```go\nfunc f() int { return 1 }\n```", "```go\nfunc f() int { return 2 }\n```", false},
-		"strings in code": {"```js\nlet s = \"a  b\" }\n```{", "```js\nlet s = \"a b\" }\n```{", false},
-		"indentation":     {"```python\nif x:\n    y()\nz()\n```", "```python\nif x:\n  y()  # call\nz( )\n```", true},
-		"other block":     {"```python\nif x:\n    y()\n    z()\n```", "```python\nif x:\n    y()\nz()\n```", false},
-		"words run in":    {"```c\nint x; {\n```", "```c\nintx; {\n```", false},
-	} {
-		if got := ensemble.Key(tc.a) == ensemble.Key(tc.b); got != tc.same {
-			t.Errorf("%s: %q and %q are the same: %v", name, ensemble.Key(tc.a), ensemble.Key(tc.b), got)
-		}
-	}
-}
-
 // topics embeds a text by the words in it that it knows.
 type topics struct {
 	llmtest.Script

@@ -14,6 +14,7 @@ import (
 	"retort/dataset"
 	"retort/ensemble"
 	"retort/ensemble/calibration"
+	"retort/ensemble/meaning"
 	"retort/llm"
 	"retort/trainer"
 )
@@ -250,7 +251,7 @@ func (cmp *comparison) run(ctx context.Context, a *arm) (err error) {
 			mu.Lock()
 			defer mu.Unlock()
 			a.outcomes[i] = o
-			a.right[i] = o.Answer != "" && ensemble.Key(o.Answer) == ensemble.Key(it.Answer)
+			a.right[i] = o.Answer != "" && meaning.Key(o.Answer) == meaning.Key(it.Answer)
 			bar.add(1)
 			return nil
 		})

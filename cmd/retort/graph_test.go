@@ -22,8 +22,10 @@ var mayImport = map[string][]string{
 	"local/llamacpp":          {"llm", "models/gguf"},
 	"local/ollama":            {"llm"},
 	"remote/openai":           {"llm"},
-	"ensemble":                {"llm"},
+	"ensemble":                {"llm", "ensemble/judge", "ensemble/meaning"},
 	"ensemble/calibration":    nil,
+	"ensemble/judge":          {"llm"},
+	"ensemble/meaning":        nil,
 	"dataset":                 {"llm"},
 	"trainer":                 {"llm", "dataset", "models", "scripts"},
 }

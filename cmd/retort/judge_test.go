@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"retort/ensemble"
+	"retort/ensemble/judge"
 	"retort/llm"
 	"retort/local/llamacpp"
 )
@@ -73,9 +73,9 @@ func TestJudge_isNotTalkedOver(t *testing.T) {
 
 // wins compares two answers and returns 1 and 0 for a win of the first, 0 and 1
 // for a tie.
-func wins(t *testing.T, judge llm.Model, question, answer, rival string) (win, tie int) {
+func wins(t *testing.T, m llm.Model, question, answer, rival string) (win, tie int) {
 	t.Helper()
-	v, err := ensemble.Compare(t.Context(), judge, llm.Request{Messages: []llm.Message{llm.User(question)}}, answer, rival)
+	v, err := judge.Compare(t.Context(), m, llm.Request{Messages: []llm.Message{llm.User(question)}}, answer, rival)
 	if err != nil {
 		t.Fatal(err)
 	}
