@@ -18,16 +18,21 @@ import (
 var shown = regexp.MustCompile(`(?s)Answer (\w): "(.*?)"\n\nAnswer (\w): "(.*?)"\n\nReply`)
 
 // reader is a judge that is read by probability: it likes the answer that holds
-// the word likes, and the first one by bias log-odds.
+// the word likes, leans to the first place by lean whatever stands there, and
+// likes by bias what it reads first if it reads anything.
 type reader struct {
 	llmtest.Script
 	likes string
+	lean  float64
 	bias  float64
 }
 
 func (r *reader) Score(_ context.Context, req llm.Request, _ []string) ([]llm.Score, error) {
 	m := shown.FindStringSubmatch(req.Messages[0].Content)
-	first := r.bias
+	first := r.lean
+	if m[2] != "..." {
+		first += r.bias
+	}
 	if strings.Contains(m[2], r.likes) {
 		first += 2
 	}
@@ -60,6 +65,7 @@ func TestCompare(t *testing.T) {
 	}{
 		"read":                {&reader{likes: "sky"}, 0.85, false},
 		"read, order decides": {&reader{likes: "sky", bias: 3}, 0.5, true},
+		"read, leaning":       {&reader{likes: "sky", lean: 9}, 0.85, false},
 		"read, no difference": {&reader{likes: "none"}, 0.5, true},
 		"written":             {writer("w", "sky"), 0.99, false},
 		"written, order":      {writer("w", ""), 0.5, true},

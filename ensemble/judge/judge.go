@@ -29,14 +29,25 @@ type Verdict struct {
 // Compare asks m, in both orders, which of two answers to req is the better. The
 // answers are shown as quoted data under labels that say nothing. A verdict that
 // changes with the order is a tie. An llm.Scorer is read by the probability of
-// its verdict's one token, any other model by JSON that must fit a schema; what
-// does not is an error.
+// its verdict's one token, less what it leans to one place whatever stands there;
+// any other model by JSON that must fit a schema: what does not is an error.
 func Compare(ctx context.Context, m llm.Model, req llm.Request, first, second string) (Verdict, error) {
-	forth, u1, err := preference(ctx, m, req, first, second)
+	prefer := ask
+	if s, ok := llm.As[llm.Scorer](m); ok {
+		lean, err := odds(ctx, s, req, neutral, neutral)
+		if err != nil {
+			return Verdict{}, fmt.Errorf("judge %q: %w", m.ID(), err)
+		}
+		prefer = func(ctx context.Context, _ llm.Model, req llm.Request, first, second string) (float64, llm.Usage, error) {
+			o, err := odds(ctx, s, req, first, second)
+			return 1 / (1 + math.Exp(lean-o)), llm.Usage{}, err
+		}
+	}
+	forth, u1, err := prefer(ctx, m, req, first, second)
 	if err != nil {
 		return Verdict{}, fmt.Errorf("judge %q: %w", m.ID(), err)
 	}
-	back, u2, err := preference(ctx, m, req, second, first)
+	back, u2, err := prefer(ctx, m, req, second, first)
 	if err != nil {
 		return Verdict{}, fmt.Errorf("judge %q: %w", m.ID(), err)
 	}
@@ -48,6 +59,9 @@ func Compare(ctx context.Context, m llm.Model, req llm.Request, first, second st
 	v.Tie = math.Abs(v.First-0.5) < undecided
 	return v, nil
 }
+
+// neutral stands in both places to find out which one a judge leans to.
+const neutral = "..."
 
 // undecided is how close to a half a preference is no preference.
 const undecided = 0.01
@@ -62,55 +76,47 @@ const lengthOdds = 0.15
 func lengthFair(p float64, first, second string) float64 {
 	doublings := math.Log2(float64(len(first)+1) / float64(len(second)+1))
 	p = min(max(p, 1e-6), 1-1e-6)
-	odds := math.Log(p / (1 - p))
-	if odds*doublings <= 0 {
+	merit := math.Log(p / (1 - p))
+	if merit*doublings <= 0 {
 		return p
 	}
-	fair := odds - lengthOdds*doublings
-	if fair*odds < 0 {
+	fair := merit - lengthOdds*doublings
+	if fair*merit < 0 {
 		fair = 0
 	}
 	return 1 / (1 + math.Exp(-fair))
 }
 
-// preference is the probability that m prefers the answer shown first.
-func preference(ctx context.Context, m llm.Model, req llm.Request, first, second string) (float64, llm.Usage, error) {
-	if s, ok := llm.As[llm.Scorer](m); ok {
-		p, err := readPreference(ctx, s, req, first, second)
-		return p, llm.Usage{}, err
-	}
-	return askPreference(ctx, m, req, first, second)
-}
-
-// readPreference reads P("A") against P("B") at the one token of the verdict.
-func readPreference(ctx context.Context, s llm.Scorer, req llm.Request, first, second string) (float64, error) {
-	prompt := judgePrompt(req, "A", "B", first, second, "Reply with one letter, A or B.")
-	scores, err := s.Score(ctx, llm.Request{Messages: prompt}, []string{"A", "B"})
+// odds are the log-odds of the verdict for the answer shown first, read at the
+// one token of the verdict.
+func odds(ctx context.Context, s llm.Scorer, req llm.Request, first, second string) (float64, error) {
+	messages := prompt(req, "A", "B", first, second, "Reply with one letter, A or B.")
+	scores, err := s.Score(ctx, llm.Request{Messages: messages}, []string{"A", "B"})
 	if err != nil {
 		return 0, err
 	}
-	return 1 / (1 + math.Exp(scores[1].Logprob-scores[0].Logprob)), nil
+	return scores[0].Logprob - scores[1].Logprob, nil
 }
 
 // labels name answers for a judge that is read by its JSON. They are drawn anew
 // for each question, so that no answer can know its own.
 const labels = "CDFGHJKLMNPQRTVWXYZ"
 
-// askPreference asks for a verdict in JSON.
-func askPreference(ctx context.Context, m llm.Model, req llm.Request, first, second string) (float64, llm.Usage, error) {
+// ask asks for a verdict in JSON: the probability that the first is better.
+func ask(ctx context.Context, m llm.Model, req llm.Request, first, second string) (float64, llm.Usage, error) {
 	pick := rand.Perm(len(labels))
 	a, b := labels[pick[0]:pick[0]+1], labels[pick[1]:pick[1]+1]
 	schema := fmt.Sprintf(`{"type":"object","properties":{"better":{"type":"string","enum":[%q,%q,"tie"]}},`+
 		`"required":["better"],"additionalProperties":false}`, a, b)
-	ask := llm.Request{
-		Messages: judgePrompt(req, a, b, first, second, fmt.Sprintf(`Reply with JSON alone: {"better": %q}, {"better": %q} or {"better": "tie"}.`, a, b)),
+	req = llm.Request{
+		Messages: prompt(req, a, b, first, second, fmt.Sprintf(`Reply with JSON alone: {"better": %q}, {"better": %q} or {"better": "tie"}.`, a, b)),
 		Sampling: llm.Sampling{Temperature: new(0.0), MaxOutputTokens: 64},
 		Format:   &llm.Format{JSONSchema: json.RawMessage(schema)},
 	}
-	resp, err := llm.Collect(ctx, m, ask)
+	resp, err := llm.Collect(ctx, m, req)
 	if errors.Is(err, llm.ErrUnsupported) { // not bound to the schema, but held to it all the same
-		ask.Format = nil
-		resp, err = llm.Collect(ctx, m, ask)
+		req.Format = nil
+		resp, err = llm.Collect(ctx, m, req)
 	}
 	if err != nil {
 		return 0, llm.Usage{}, err
@@ -147,8 +153,8 @@ func parseVerdict(text, a, b string) (float64, error) {
 	return 0, fmt.Errorf("%w: %q is neither answer", ErrBadVerdict, firstRunes(*v.Better, 20))
 }
 
-// judgePrompt shows a question and two answers, all as data.
-func judgePrompt(req llm.Request, a, b, first, second, form string) []llm.Message {
+// prompt shows a question and two answers, all as data.
+func prompt(req llm.Request, a, b, first, second, form string) []llm.Message {
 	question := ""
 	for _, m := range req.Messages {
 		if m.Role == llm.RoleSystem || m.Role == llm.RoleUser {
