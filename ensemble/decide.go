@@ -7,19 +7,26 @@ import (
 	"strings"
 )
 
-// weighing says what the votes of a member are worth together. keys is how many
-// different answers there are.
-type weighing func(m Member, keys int) float64
+// weighing says what the votes of a member are worth together.
+type weighing struct {
+	of func(m Member, keys int) float64 // keys is how many different answers there are
 
-func byHead(Member, int) float64 { return 1 }
+	// soft: a member whose own distribution over answers is known votes with
+	// that instead of with samples of it.
+	soft bool
+}
 
-func byQuality(m Member, _ int) float64 { return m.weight() }
+var (
+	byHead    = weighing{of: func(Member, int) float64 { return 1 }}
+	byQuality = weighing{of: func(m Member, _ int) float64 { return m.weight() }}
+	byOdds    = weighing{of: odds, soft: true}
+)
 
-// byOdds weighs a member by the logarithm of the odds that it is right, as is
-// best for members that err independently: quality is read as a tenth of its
-// accuracy. With many possible answers even one that is mostly wrong tells
-// something, so the odds are taken against any single other answer.
-func byOdds(m Member, keys int) float64 {
+// odds weighs a member by the logarithm of the odds that it is right, as is best
+// for members that err independently: quality is read as ten times its accuracy.
+// With many possible answers even one that is mostly wrong tells something, so
+// the odds are taken against any single other answer.
+func odds(m Member, keys int) float64 {
 	p := min(max(m.weight()/10, 0.02), 0.98)
 	others := float64(max(len(m.Choices), keys, 2) - 1)
 	return max(math.Log(p*others/(1-p)), 0.05)
@@ -33,8 +40,9 @@ type tally struct {
 }
 
 // count gives the candidates their members' votes, each member's spread over its
-// samples so that it does not gain by speaking more often. A member whose own
-// distribution is known votes with that.
+// samples so that it does not gain by speaking more often. Of a member that was cut
+// short, the samples that were not waited for count as its others let expect; of
+// one that said nothing yet, for no answer.
 func (q *query) count(w weighing) tally {
 	t := tally{weight: map[string]float64{}}
 	keys := q.distinct()
@@ -42,13 +50,13 @@ func (q *query) count(w weighing) tally {
 		if p.state == notAsked || p.err != nil {
 			continue
 		}
-		vote := w(q.members[i], keys)
+		vote := w.of(q.members[i], keys)
 		n := float64(q.members[i].samples())
 		t.total += vote
 		if p.state == asked {
 			t.open += vote * (n - float64(len(p.candidates))) / n
 		}
-		if p.spread != nil {
+		if p.spread != nil && w.soft {
 			for key, share := range p.spread {
 				t.weight[key] += vote * share
 			}
