@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"math"
 	"math/rand/v2"
 	"sync"
@@ -125,7 +126,7 @@ func (m Member) choose(ctx context.Context, i int, a ask, stride int, give func(
 	drawn := make([]Candidate, a.n)
 	for j := range drawn {
 		sample := i + j*stride
-		text := m.Choices[draw(weights, a.req.Sampling.Seed, sample)]
+		text := m.Choices[draw(weights, m.Model.ID(), a.req.Sampling.Seed, sample)]
 		drawn[j] = newCandidate(m.Model.ID(), sample, llm.Response{Text: text, FinishReason: llm.FinishStop})
 	}
 	give(spread, drawn...)
@@ -165,11 +166,14 @@ func softmax(logprobs []float64, temperature float64) []float64 {
 }
 
 // draw picks an index with the given weights, which sum to 1. With a seed, the
-// same sample of the same question is always the same.
-func draw(weights []float64, seed *int64, sample int) int {
+// same sample of the same model is always the same; two models draw apart, so
+// that their votes are independent.
+func draw(weights []float64, model string, seed *int64, sample int) int {
 	r := rand.Float64()
 	if seed != nil {
-		r = rand.New(rand.NewPCG(uint64(*seed), uint64(sample))).Float64()
+		h := fnv.New64a()
+		h.Write([]byte(model))
+		r = rand.New(rand.NewPCG(uint64(*seed)^h.Sum64(), uint64(sample))).Float64()
 	}
 	for i, w := range weights {
 		if r -= w; r < 0 {

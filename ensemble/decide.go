@@ -2,9 +2,13 @@ package ensemble
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
+
+	"retort/ensemble/meaning"
+	"retort/llm"
 )
 
 // weighing says what the votes of a member are worth together.
@@ -14,12 +18,15 @@ type weighing struct {
 	// soft: a member whose own distribution over answers is known votes with
 	// that instead of with samples of it.
 	soft bool
+
+	// product: such distributions are multiplied where all are known. See pool.
+	product bool
 }
 
 var (
 	byHead    = weighing{of: func(Member, int) float64 { return 1 }}
-	byQuality = weighing{of: func(m Member, _ int) float64 { return m.weight() }}
-	byOdds    = weighing{of: odds, soft: true}
+	byQuality = weighing{of: func(m Member, _ int) float64 { return m.weight() }, soft: true}
+	byOdds    = weighing{of: odds, soft: true, product: true}
 )
 
 // odds weighs a member by the logarithm of the odds that it is right, as is best
@@ -40,12 +47,15 @@ type tally struct {
 }
 
 // count gives the candidates their members' votes, each member's spread over its
-// samples so that it does not gain by speaking more often. Of a member that was cut
-// short, the samples that were not waited for count as its others let expect; of
-// one that said nothing yet, for no answer.
+// samples so that it does not gain by speaking more often. Of a member that was cut short,
+// the samples that were not waited for count as its others let expect; of one
+// that said nothing yet, for no answer.
 func (q *query) count(w weighing) tally {
-	t := tally{weight: map[string]float64{}}
 	keys := q.distinct()
+	if t, ok := q.pool(w, keys); ok {
+		return t
+	}
+	t := tally{weight: map[string]float64{}}
 	for i, p := range q.parts {
 		if p.state == notAsked || p.err != nil {
 			continue
@@ -70,6 +80,49 @@ func (q *query) count(w weighing) tally {
 		}
 	}
 	return t
+}
+
+// unlikely is the probability that an answer keeps that a member gives none:
+// nobody alone can rule one out.
+const unlikely = 1e-4
+
+// pool multiplies the distributions of members, where all of them are known, as
+// is right for members that err independently: two that are half sure of the same
+// answer are more sure together. Those that are worth less count for less, the
+// best one for all.
+func (q *query) pool(w weighing, keys int) (tally, bool) {
+	if !w.product {
+		return tally{}, false
+	}
+	logs, most := map[string]float64{}, 0.0
+	for i, p := range q.parts {
+		if p.state == asked || p.state == cut || p.err == nil && p.state == done && p.spread == nil {
+			return tally{}, false
+		}
+		if p.spread != nil {
+			most = max(most, w.of(q.members[i], keys))
+		}
+		for key := range p.spread {
+			logs[key] = 0
+		}
+	}
+	if len(logs) == 0 {
+		return tally{}, false
+	}
+	for i, p := range q.parts {
+		for key := range logs {
+			if p.spread != nil {
+				logs[key] += w.of(q.members[i], keys) / most * math.Log(max(p.spread[key], unlikely))
+			}
+		}
+	}
+	t := tally{weight: logs}
+	top := slices.Max(slices.Collect(maps.Values(logs)))
+	for key, l := range logs {
+		t.weight[key] = math.Exp(l - top)
+		t.total += t.weight[key]
+	}
+	return t, true
 }
 
 // foresee adds votes of a member that were not waited for, by the rule of
@@ -115,6 +168,17 @@ func (t tally) leaders() (first, second float64) {
 	return first, second
 }
 
+// leader is the answer with the largest weight, of equals the first by its key.
+func (t tally) leader() string {
+	best := ""
+	for _, key := range slices.Sorted(maps.Keys(t.weight)) {
+		if best == "" || t.weight[key] > t.weight[best] {
+			best = key
+		}
+	}
+	return best
+}
+
 // equal is how close two shares of votes are to count as the same.
 const equal = 1e-9
 
@@ -141,21 +205,20 @@ func (q *query) score(t tally) {
 
 // best returns the candidate with the largest score. Of equals the one of the
 // member with the highest quality wins, then the earlier one.
-func (q *query) best() (Candidate, int) {
+func (q *query) best() Candidate {
 	var top Candidate
 	var topScore, topWeight float64 = -1, 0
-	owner := -1
 	for i, p := range q.parts {
 		for _, c := range p.candidates {
 			weight := q.members[i].weight()
 			better := c.Score > topScore+equal
 			tied := c.Score > topScore-equal && weight > topWeight
 			if better || tied {
-				top, topScore, topWeight, owner = c, c.Score, weight, i
+				top, topScore, topWeight = c, c.Score, weight
 			}
 		}
 	}
-	return top, owner
+	return top
 }
 
 // majority returns the candidate that stands for most of candidates: the first
@@ -174,6 +237,41 @@ func majority(candidates []Candidate) (Candidate, float64) {
 	return best, float64(votes[best.Key]) / float64(len(candidates))
 }
 
+// unsampled is the answer with that key of a member that knows it as a choice
+// but happened not to draw it.
+func (q *query) unsampled(key string, score float64) Candidate {
+	for _, i := range q.byWorth() {
+		m := q.members[i]
+		if q.parts[i].spread == nil {
+			continue
+		}
+		for _, text := range m.Choices {
+			if meaning.Key(text) == key {
+				return Candidate{Model: m.Model.ID(), Sample: -1, Text: text, Key: key, Score: score, FinishReason: llm.FinishStop}
+			}
+		}
+	}
+	return Candidate{}
+}
+
+// stand is the answer that member i stands for, and the share of its votes: by
+// its own distribution if that votes, else what most of its samples say.
+func (q *query) stand(i int) (Candidate, float64) {
+	p := q.parts[i]
+	top, share := majority(p.candidates)
+	if !q.soft || p.spread == nil || p.state != done {
+		return top, share
+	}
+	best := tally{weight: p.spread}.leader()
+	if best == top.Key {
+		return top, p.spread[best]
+	}
+	if j := slices.IndexFunc(p.candidates, func(c Candidate) bool { return c.Key == best }); j >= 0 {
+		return p.candidates[j], p.spread[best]
+	}
+	return q.unsampled(best, 0), p.spread[best]
+}
+
 // fixed returns the key that most of member i's samples have, if those still to
 // come cannot change that.
 func (q *query) fixed(i int) (string, bool) {
@@ -185,6 +283,10 @@ func (q *query) fixed(i int) (string, bool) {
 	for _, c := range p.candidates {
 		votes[c.Key]++
 	}
+	if p.state == done {
+		top, _ := q.stand(i)
+		return top.Key, true
+	}
 	top, share := majority(p.candidates)
 	second := 0
 	for key, n := range votes {
@@ -194,7 +296,7 @@ func (q *query) fixed(i int) (string, bool) {
 	}
 	left := q.members[i].samples() - len(p.candidates)
 	first := int(math.Round(share * float64(len(p.candidates))))
-	return top.Key, p.state == done || first-second > left
+	return top.Key, first-second > left
 }
 
 // settle makes top the answer: it fills in the members' results and what the
@@ -222,7 +324,7 @@ func (q *query) result(i int) MemberResult {
 	if len(p.candidates) == 0 {
 		return r
 	}
-	top, share := majority(p.candidates)
+	top, share := q.stand(i)
 	r.Answer, r.key, r.Share, r.Score = top.Text, top.Key, share, top.Score
 	r.Usage = usageOf(p.candidates)
 	r.CostUSD = m.cost(r.Usage)

@@ -144,6 +144,7 @@ type query struct {
 	out   Outcome
 	top   Candidate // what the strategy chose; its Key tells the voters
 	spent float64   // US dollars, as far as known
+	soft  bool      // members whose own distribution is known stand for its top
 	judge []float64 // margin of the judges' choice, if they chose: none or one
 	cross []float64 // how likely the other members find the choice: none or one
 }

@@ -19,10 +19,7 @@ func (bestOfN) run(ctx context.Context, q *query) error {
 	if err := q.gather(ctx, q.all(), settled); err != nil {
 		return q.failed(err)
 	}
-	q.cluster(ctx)
-	votes := q.count(byQuality)
-	q.score(votes)
-	top, _ := q.best()
+	votes, top := q.poll(ctx, byQuality)
 	confidence := top.Score
 	if q.distinct() > 1 {
 		if chosen, margin, ok := q.judged(ctx, votes); ok {
@@ -46,11 +43,22 @@ func voting(ctx context.Context, q *query, w weighing) error {
 
 // elect settles on the candidate with the largest weight of votes.
 func (q *query) elect(ctx context.Context, w weighing) {
+	votes, top := q.poll(ctx, w)
+	q.settle(top, votes, top.Score)
+}
+
+// poll counts the votes, scores every candidate by them and returns the one that
+// most are for.
+func (q *query) poll(ctx context.Context, w weighing) (tally, Candidate) {
 	q.cluster(ctx)
+	q.soft = w.soft
 	votes := q.count(w)
 	q.score(votes)
-	top, _ := q.best()
-	q.settle(top, votes, top.Score)
+	top := q.best()
+	if key := votes.leader(); votes.share(key) > top.Score+equal { // nobody happened to draw it
+		top = q.unsampled(key, votes.share(key))
+	}
+	return votes, top
 }
 
 // failed ends a question to which nobody answered, with every member's reason.
@@ -75,6 +83,7 @@ func (weighted) run(ctx context.Context, q *query) error { return voting(ctx, q,
 type consensus struct{}
 
 func (consensus) run(ctx context.Context, q *query) error {
+	q.soft = true
 	if err := q.gather(ctx, q.all(), q.concluded); err != nil {
 		return q.failed(err)
 	}

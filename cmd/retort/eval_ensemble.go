@@ -171,6 +171,19 @@ func (cmp *comparison) request(it trainer.Item) llm.Request {
 	return llm.Request{Messages: it.Prompt(), Sampling: cmp.sampling}
 }
 
+// ask is the request for item i: each has a seed of its own, or an unlucky draw
+// would be the same for all.
+func (cmp *comparison) ask(i int) llm.Request {
+	req := cmp.request(cmp.items[i])
+	if s := req.Sampling.Seed; s != nil {
+		req.Sampling.Seed = new(*s + int64(i)*seedStride)
+	}
+	return req
+}
+
+// seedStride keeps the seeds of one item's samples apart from the next item's.
+const seedStride = 1000
+
 // answersOf are the different answers of labelled items, sorted.
 func answersOf(items []trainer.Item) []string {
 	var out []string
@@ -244,7 +257,7 @@ func (cmp *comparison) run(ctx context.Context, a *arm) (err error) {
 			break
 		}
 		group.Go(func() error {
-			o, err := e.Query(gctx, cmp.request(it))
+			o, err := e.Query(gctx, cmp.ask(i))
 			if err != nil && !errors.Is(err, ensemble.ErrNoConsensus) {
 				return fmt.Errorf("%s: question %d: %w", a.name, i+1, err)
 			}
@@ -288,10 +301,13 @@ func (cmp *comparison) learn(ctx context.Context) error {
 	return store.PutQueries(ctx, log...)
 }
 
-// points are an arm's raw confidences with what was right.
+// points are the raw confidences of what an arm answered, with what was right.
 func (a *arm) points() []calibration.Point {
 	var out []calibration.Point
 	for i, o := range a.outcomes {
+		if o.Answer == "" {
+			continue
+		}
 		p := calibration.Point{Confidence: o.Signals.Raw()}
 		if a.right[i] {
 			p.Right = 1

@@ -67,7 +67,7 @@ func TestComparison(t *testing.T) {
 	if w, c := got["weighted"], got["consensus"]; w.Correct <= 48 || c.Precision != 1 || c.Coverage >= 0.5 || c.Accuracy != c.Coverage {
 		t.Errorf("weighted %+v, consensus %+v", w, c)
 	}
-	if len(v.Pairs) != 4 || v.Confidence.Arm != "weighted" || v.Confidence.All.N != len(items) {
+	if len(v.Pairs) != 4 || len(v.Confidence) != 2 || v.Confidence[0].Arm != "weighted" || v.Confidence[0].All.N != len(items) {
 		t.Errorf("pairs %+v, confidence %+v", v.Pairs, v.Confidence)
 	}
 	v.print(cmp.retort, "items.jsonl")

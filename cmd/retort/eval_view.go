@@ -6,15 +6,16 @@ import (
 	"slices"
 	"strings"
 
+	"retort/ensemble"
 	"retort/ensemble/calibration"
 )
 
 // evalEnsembleView is what users see of a comparison; its JSON names are stable.
 type evalEnsembleView struct {
-	N          int            `json:"n"`
-	Arms       []armView      `json:"arms"`
-	Pairs      []pairView     `json:"pairs"`
-	Confidence confidenceView `json:"confidence"`
+	N          int              `json:"n"`
+	Arms       []armView        `json:"arms"`
+	Pairs      []pairView       `json:"pairs"`
+	Confidence []confidenceView `json:"confidence"` // of weighted and of consensus
 }
 
 // armView is how one way of answering did.
@@ -44,13 +45,14 @@ type confidenceView struct {
 	Arm   string             `json:"arm"`
 	Folds int                `json:"folds"`
 	Sure  sureView           `json:"at_least_0.9"`
-	All   calibration.Report `json:"report"`
+	All   calibration.Report `json:"report"` // of what the arm answered
 }
 
 // sureView is the answers whose calibrated confidence is 0.9 or more.
 type sureView struct {
-	N     int     `json:"n"`
-	Right float64 `json:"right"`
+	N        int     `json:"n"`
+	Coverage float64 `json:"coverage"` // of all questions
+	Right    float64 `json:"right"`
 }
 
 const (
@@ -82,16 +84,25 @@ func (cmp *comparison) view() evalEnsembleView {
 			v.Pairs = append(v.Pairs, pair(judged, a))
 		}
 	}
-	points := calibration.CrossFit(judged.points(), confidenceFolds)
-	v.Confidence = confidenceView{Arm: judged.name, Folds: confidenceFolds, All: calibration.Measure(points)}
-	sure := &v.Confidence.Sure
-	for _, p := range points {
-		if p.Confidence >= 0.9 {
-			sure.N++
-			sure.Right += p.Right
+	for i := range cmp.arms {
+		if a := &cmp.arms[i]; a == judged || a.strategy == ensemble.Consensus {
+			v.Confidence = append(v.Confidence, confidenceOf(a))
 		}
 	}
-	sure.Right /= float64(max(sure.N, 1))
+	return v
+}
+
+func confidenceOf(a *arm) confidenceView {
+	points := calibration.CrossFit(a.points(), confidenceFolds)
+	v := confidenceView{Arm: a.name, Folds: confidenceFolds, All: calibration.Measure(points)}
+	for _, p := range points {
+		if p.Confidence >= 0.9 {
+			v.Sure.N++
+			v.Sure.Right += p.Right
+		}
+	}
+	v.Sure.Right /= float64(max(v.Sure.N, 1))
+	v.Sure.Coverage = float64(v.Sure.N) / float64(len(a.right))
 	return v
 }
 
@@ -131,10 +142,11 @@ func (v evalEnsembleView) print(r *retort, data string) {
 	for _, p := range v.Pairs {
 		r.printf("  %s against %s: %+.1f points (%+.1f to %+.1f)\n", p.Name, p.Against, 100*p.Difference, 100*p.Low, 100*p.High)
 	}
-	c := v.Confidence
-	r.printf("\nConfidence of %s, calibrated on the other %d of %d parts of the questions:\n", c.Arm, c.Folds-1, c.Folds)
-	printReliability(r, c.All)
-	r.printf("  Of the %d answers at 0.9 or surer, %s are right\n", c.Sure.N, percent(c.Sure.Right))
+	for _, c := range v.Confidence {
+		r.printf("\nConfidence of %s, calibrated on the other %d of %d parts of the questions:\n", c.Arm, c.Folds-1, c.Folds)
+		printReliability(r, c.All)
+		r.printf("  Of the %d answers at 0.9 or surer (%s of all questions), %s are right\n", c.Sure.N, percent(c.Sure.Coverage), percent(c.Sure.Right))
+	}
 }
 
 // printReliability shows how well confidence holds, as numbers and as a plot:
