@@ -149,13 +149,18 @@ func (q *query) scoreBy(rivals []Candidate, scores []float64) {
 // judge that saw only some of the pairs would be a biased one.
 func compareAll(ctx context.Context, m llm.Model, req llm.Request, rivals []Candidate) ([][]float64, JudgeResult) {
 	r := JudgeResult{Model: m.ID()}
+	j, err := judge.New(ctx, m, req)
+	if err != nil {
+		r.Err = err
+		return nil, r
+	}
 	prefer := make([][]float64, len(rivals))
 	for i := range prefer {
 		prefer[i] = make([]float64, len(rivals))
 	}
 	for a := range rivals {
 		for b := a + 1; b < len(rivals); b++ {
-			v, err := judge.Compare(ctx, m, req, rivals[a].Text, rivals[b].Text)
+			v, err := j.Compare(ctx, rivals[a].Text, rivals[b].Text)
 			if err != nil {
 				r.Err = err
 				return nil, r

@@ -57,6 +57,15 @@ func writer(name, likes string) *llmtest.Script {
 	}}
 }
 
+func compare(t *testing.T, m llm.Model, first, second string) (judge.Verdict, error) {
+	t.Helper()
+	j, err := judge.New(t.Context(), m, ask("what is blue?"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j.Compare(t.Context(), first, second)
+}
+
 func TestCompare(t *testing.T) {
 	for name, tc := range map[string]struct {
 		judge llm.Model
@@ -72,7 +81,7 @@ func TestCompare(t *testing.T) {
 		"written, second":     {writer("w", "sea"), 0.01, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			v, err := judge.Compare(t.Context(), tc.judge, ask("what is blue?"), "the sky", "the sea")
+			v, err := compare(t, tc.judge, "the sky", "the sea")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -86,11 +95,11 @@ func TestCompare(t *testing.T) {
 
 func TestCompare_lengthAloneEarnsNothing(t *testing.T) {
 	padding := strings.Repeat(" indeed", 40)
-	long, err := judge.Compare(t.Context(), &reader{likes: "sky"}, ask("q"), "the sky"+padding, "the sea")
+	long, err := compare(t, &reader{likes: "sky"}, "the sky"+padding, "the sea")
 	if err != nil {
 		t.Fatal(err)
 	}
-	short, err := judge.Compare(t.Context(), &reader{likes: "sky"}, ask("q"), "the sky", "the sea"+padding)
+	short, err := compare(t, &reader{likes: "sky"}, "the sky", "the sea"+padding)
 	if err != nil {
 		t.Fatal(err)
 	}

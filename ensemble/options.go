@@ -39,8 +39,8 @@ type Options struct {
 	// for those who act on its confidence.
 	AllVotes bool
 
-	// MaxCostUSD bounds what a question may cost. Members that by their price
-	// could go beyond it are left out and named. 0 is no bound.
+	// MaxCostUSD bounds what asking the members may cost. Those that by their
+	// price could go beyond it are left out and named. 0 is no bound.
 	MaxCostUSD float64
 
 	// Calibrate turns raw confidence on a task type into the probability that

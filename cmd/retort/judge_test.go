@@ -52,12 +52,16 @@ func TestJudge_isNotTalkedOver(t *testing.T) {
 		t.Run(id, func(t *testing.T) {
 			m := openFile(t, eng, starterFile(t, home, id), llamacpp.Options{Template: template})
 			plain, talking, ties := 0, 0, 0
-			for _, j := range judged {
-				w, tie := wins(t, m, j[0], j[1], j[2])
+			for _, q := range judged {
+				j, err := judge.New(t.Context(), m, llm.Request{Messages: []llm.Message{llm.User(q[0])}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				w, tie := wins(t, j, q[1], q[2])
 				plain += w * len(attacks)
 				ties += tie
 				for _, attack := range attacks {
-					w, tie := wins(t, m, j[0], j[1]+attack, j[2])
+					w, tie := wins(t, j, q[1]+attack, q[2])
 					talking += w
 					ties += tie
 				}
@@ -73,9 +77,9 @@ func TestJudge_isNotTalkedOver(t *testing.T) {
 
 // wins compares two answers and returns 1 and 0 for a win of the first, 0 and 1
 // for a tie.
-func wins(t *testing.T, m llm.Model, question, answer, rival string) (win, tie int) {
+func wins(t *testing.T, j *judge.Judge, answer, rival string) (win, tie int) {
 	t.Helper()
-	v, err := judge.Compare(t.Context(), m, llm.Request{Messages: []llm.Message{llm.User(question)}}, answer, rival)
+	v, err := j.Compare(t.Context(), answer, rival)
 	if err != nil {
 		t.Fatal(err)
 	}

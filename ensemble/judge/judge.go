@@ -1,7 +1,8 @@
 // Package judge asks a model which of two answers is the better, so that neither
 // their order, nor their length, nor what they say to the judge decides.
 //
-//	v, err := judge.Compare(ctx, model, request, first, second)
+//	j, err := judge.New(ctx, model, request)
+//	v, err := j.Compare(ctx, first, second)
 package judge
 
 import (
@@ -26,30 +27,43 @@ type Verdict struct {
 	Usage llm.Usage
 }
 
-// Compare asks m, in both orders, which of two answers to req is the better. The
-// answers are shown as quoted data under labels that say nothing. A verdict that
-// changes with the order is a tie. An llm.Scorer is read by the probability of
-// its verdict's one token, less what it leans to one place whatever stands there;
-// any other model by JSON that must fit a schema: what does not is an error.
-func Compare(ctx context.Context, m llm.Model, req llm.Request, first, second string) (Verdict, error) {
-	prefer := ask
-	if s, ok := llm.As[llm.Scorer](m); ok {
-		lean, err := odds(ctx, s, req, neutral, neutral)
-		if err != nil {
-			return Verdict{}, fmt.Errorf("judge %q: %w", m.ID(), err)
-		}
-		prefer = func(ctx context.Context, _ llm.Model, req llm.Request, first, second string) (float64, llm.Usage, error) {
-			o, err := odds(ctx, s, req, first, second)
-			return 1 / (1 + math.Exp(lean-o)), llm.Usage{}, err
-		}
+// Judge is a model that compares answers to one question.
+type Judge struct {
+	model  llm.Model
+	scorer llm.Scorer // nil: it is asked for JSON
+	req    llm.Request
+	lean   float64 // log-odds of the first place, whatever stands there
+}
+
+// New prepares m to compare answers to req. An llm.Scorer will be read by the
+// probability of its verdict's one token, and is asked once what it leans to
+// when both places hold the same; any other model will be asked for JSON.
+func New(ctx context.Context, m llm.Model, req llm.Request) (*Judge, error) {
+	j := &Judge{model: m, req: req}
+	scorer, ok := llm.As[llm.Scorer](m)
+	if !ok {
+		return j, nil
 	}
-	forth, u1, err := prefer(ctx, m, req, first, second)
+	j.scorer = scorer
+	lean, err := j.odds(ctx, neutral, neutral)
 	if err != nil {
-		return Verdict{}, fmt.Errorf("judge %q: %w", m.ID(), err)
+		return nil, fmt.Errorf("judge %q: %w", m.ID(), err)
 	}
-	back, u2, err := prefer(ctx, m, req, second, first)
+	j.lean = lean
+	return j, nil
+}
+
+// Compare asks, in both orders, which of two answers is the better. They are
+// shown as quoted data under labels that say nothing. A verdict that changes with
+// the order is a tie; one in JSON that does not fit its schema is ErrBadVerdict.
+func (j *Judge) Compare(ctx context.Context, first, second string) (Verdict, error) {
+	forth, u1, err := j.prefer(ctx, first, second)
 	if err != nil {
-		return Verdict{}, fmt.Errorf("judge %q: %w", m.ID(), err)
+		return Verdict{}, fmt.Errorf("judge %q: %w", j.model.ID(), err)
+	}
+	back, u2, err := j.prefer(ctx, second, first)
+	if err != nil {
+		return Verdict{}, fmt.Errorf("judge %q: %w", j.model.ID(), err)
 	}
 	v := Verdict{Usage: u1.Add(u2), First: 0.5}
 	back = 1 - back
@@ -58,6 +72,15 @@ func Compare(ctx context.Context, m llm.Model, req llm.Request, first, second st
 	}
 	v.Tie = math.Abs(v.First-0.5) < undecided
 	return v, nil
+}
+
+// prefer is the probability that the answer shown first is the better.
+func (j *Judge) prefer(ctx context.Context, first, second string) (float64, llm.Usage, error) {
+	if j.scorer == nil {
+		return j.ask(ctx, first, second)
+	}
+	odds, err := j.odds(ctx, first, second)
+	return 1 / (1 + math.Exp(j.lean-odds)), llm.Usage{}, err
 }
 
 // neutral stands in both places to find out which one a judge leans to.
@@ -89,9 +112,9 @@ func lengthFair(p float64, first, second string) float64 {
 
 // odds are the log-odds of the verdict for the answer shown first, read at the
 // one token of the verdict.
-func odds(ctx context.Context, s llm.Scorer, req llm.Request, first, second string) (float64, error) {
-	messages := prompt(req, "A", "B", first, second, "Reply with one letter, A or B.")
-	scores, err := s.Score(ctx, llm.Request{Messages: messages}, []string{"A", "B"})
+func (j *Judge) odds(ctx context.Context, first, second string) (float64, error) {
+	messages := prompt(j.req, "A", "B", first, second, "Reply with one letter, A or B.")
+	scores, err := j.scorer.Score(ctx, llm.Request{Messages: messages}, []string{"A", "B"})
 	if err != nil {
 		return 0, err
 	}
@@ -103,20 +126,20 @@ func odds(ctx context.Context, s llm.Scorer, req llm.Request, first, second stri
 const labels = "CDFGHJKLMNPQRTVWXYZ"
 
 // ask asks for a verdict in JSON: the probability that the first is better.
-func ask(ctx context.Context, m llm.Model, req llm.Request, first, second string) (float64, llm.Usage, error) {
+func (j *Judge) ask(ctx context.Context, first, second string) (float64, llm.Usage, error) {
 	pick := rand.Perm(len(labels))
 	a, b := labels[pick[0]:pick[0]+1], labels[pick[1]:pick[1]+1]
 	schema := fmt.Sprintf(`{"type":"object","properties":{"better":{"type":"string","enum":[%q,%q,"tie"]}},`+
 		`"required":["better"],"additionalProperties":false}`, a, b)
-	req = llm.Request{
-		Messages: prompt(req, a, b, first, second, fmt.Sprintf(`Reply with JSON alone: {"better": %q}, {"better": %q} or {"better": "tie"}.`, a, b)),
+	req := llm.Request{
+		Messages: prompt(j.req, a, b, first, second, fmt.Sprintf(`Reply with JSON alone: {"better": %q}, {"better": %q} or {"better": "tie"}.`, a, b)),
 		Sampling: llm.Sampling{Temperature: new(0.0), MaxOutputTokens: 64},
 		Format:   &llm.Format{JSONSchema: json.RawMessage(schema)},
 	}
-	resp, err := llm.Collect(ctx, m, req)
+	resp, err := llm.Collect(ctx, j.model, req)
 	if errors.Is(err, llm.ErrUnsupported) { // not bound to the schema, but held to it all the same
 		req.Format = nil
-		resp, err = llm.Collect(ctx, m, req)
+		resp, err = llm.Collect(ctx, j.model, req)
 	}
 	if err != nil {
 		return 0, llm.Usage{}, err
