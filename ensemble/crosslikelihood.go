@@ -18,6 +18,8 @@ func (q *query) crossed(ctx context.Context) (Candidate, float64, bool) {
 	if !q.opts.CrossLikelihood {
 		return Candidate{}, 0, false
 	}
+	ctx, cancel := q.helping(ctx)
+	defer cancel()
 	rivals := q.rivals()
 	perByte := q.crossScores(ctx, rivals)
 	if len(perByte) < 2 {

@@ -20,6 +20,8 @@ func (fuse) run(ctx context.Context, q *query) error {
 	if q.distinct() == 1 {
 		return nil // nothing to fuse
 	}
+	ctx, cancel := q.helping(ctx)
+	defer cancel()
 	fuser := q.opts.Fuser
 	if fuser == nil {
 		fuser = q.members[q.byWorth()[0]].Model

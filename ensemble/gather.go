@@ -97,6 +97,15 @@ func (q *query) deadline() (<-chan time.Time, func()) {
 	return t.C, func() { t.Stop() }
 }
 
+// helping is the context of a judge, a fuser or another helper: it may take as
+// long as the members may.
+func (q *query) helping(ctx context.Context) (context.Context, context.CancelFunc) {
+	if q.opts.Timeout <= 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, q.opts.Timeout)
+}
+
 // take books one delivery.
 func (q *query) take(d delivery) {
 	p := &q.parts[d.member]

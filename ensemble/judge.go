@@ -22,6 +22,8 @@ func (q *query) judged(ctx context.Context, votes tally) (Candidate, float64, bo
 	if len(q.opts.Judges) == 0 {
 		return Candidate{}, 0, false
 	}
+	ctx, cancel := q.helping(ctx)
+	defer cancel()
 	rivals := q.rivals()
 	results := make([]JudgeResult, len(q.opts.Judges))
 	ballots := make([][][]float64, len(q.opts.Judges))

@@ -16,6 +16,8 @@ func (q *query) cluster(ctx context.Context) {
 	if q.opts.Embedder == nil || len(keys) < 2 {
 		return
 	}
+	ctx, cancel := q.helping(ctx)
+	defer cancel()
 	vectors, err := q.opts.Embedder.Embed(ctx, keys)
 	if err == nil && len(vectors) != len(keys) {
 		err = fmt.Errorf("%d vectors for %d texts", len(vectors), len(keys))

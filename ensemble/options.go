@@ -30,7 +30,8 @@ type Options struct {
 	Fuser llm.Model
 
 	// Timeout ends the wait for members; those that have answered decide if
-	// they are Quorum or more. 0 waits as long as ctx allows.
+	// they are Quorum or more. Judges and other helpers have as long again. 0
+	// waits as long as ctx allows.
 	Timeout time.Duration
 	Quorum  int // members that must answer; 0 means 1
 

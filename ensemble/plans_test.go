@@ -309,6 +309,21 @@ func TestTimeout_thoseWhoAnsweredDecide(t *testing.T) {
 	})
 }
 
+func TestTimeout_boundsHelpers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		members := []ensemble.Member{{Model: script("a", "blue"), Quality: 6}, {Model: script("b", "red")}}
+		hung := slow("hung", "never", time.Hour)
+		out, err := queryWith(t, ensemble.Options{Timeout: time.Second, Judges: []llm.Model{hung}}, ensemble.BestOfN, members...)
+		if err != nil || out.Answer != "blue" || !errors.Is(out.Judges[0].Err, context.DeadlineExceeded) || out.Elapsed != time.Second {
+			t.Errorf("%q, %v after %s, judges %+v", out.Answer, err, out.Elapsed, out.Judges)
+		}
+		out, err = queryWith(t, ensemble.Options{Timeout: time.Second, Fuser: hung}, ensemble.Fuse, members...)
+		if err != nil || out.Answer != "blue" || len(out.Notes) != 1 {
+			t.Errorf("%q, %v, notes %q", out.Answer, err, out.Notes)
+		}
+	})
+}
+
 // BenchmarkOverhead is the time of a whole query over members that take none.
 func BenchmarkOverhead(b *testing.B) {
 	var members []ensemble.Member
@@ -333,7 +348,7 @@ func BenchmarkOverhead(b *testing.B) {
 func TestOverhead_isSmall(t *testing.T) {
 	const member = 100 * time.Millisecond
 	best := time.Hour
-	for range 5 { // a busy machine may be slow once
+	for try := 0; try < 20 && best > member*102/100; try++ { // a busy machine may be slow now and then
 		start := time.Now()
 		if _, err := query(t, ensemble.Weighted, ensemble.Member{Model: slow("a", "blue", member)},
 			ensemble.Member{Model: slow("b", "blue", member)}, ensemble.Member{Model: slow("c", "red", member)}); err != nil {
@@ -341,6 +356,7 @@ func TestOverhead_isSmall(t *testing.T) {
 		}
 		best = min(best, time.Since(start))
 	}
+	t.Logf("%s over members of %s", best, member)
 	if best > member*102/100 {
 		t.Errorf("%s over a member of %s, want at most 2 %% more", best, member)
 	}
