@@ -119,7 +119,7 @@ func exitCode(err error) int {
 	switch {
 	case is(errUsage, config.ErrInvalid, ensemble.ErrUnknownStrategy):
 		return exitUsage
-	case is(ensemble.ErrNoConsensus, errPartial):
+	case is(ensemble.ErrNoConsensus, ensemble.ErrUnsure, errPartial):
 		return exitPartial
 	case is(models.ErrNotFound, ollamastore.ErrNotFound, ollama.ErrModelNotFound):
 		return exitNoModel

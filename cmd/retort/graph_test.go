@@ -30,7 +30,10 @@ var mayImport = map[string][]string{
 	"remote/openai":           {"llm", "remote"},
 	"remote/anthropic":        {"llm", "remote"},
 	"remote/google":           {"llm", "remote"},
-	"ensemble":                {"llm"},
+	"ensemble":                {"llm", "ensemble/judge", "ensemble/meaning"},
+	"ensemble/calibration":    nil,
+	"ensemble/judge":          {"llm"},
+	"ensemble/meaning":        nil,
 	"dataset":                 {"llm"},
 	"trainer":                 {"llm", "dataset", "models", "scripts"},
 }

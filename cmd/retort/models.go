@@ -6,11 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"retort/dataset"
+	"retort/ensemble"
 	"retort/models"
 )
 
@@ -53,7 +56,36 @@ func (r *retort) named(c *cli.Context) (*models.Registry, string, error) {
 
 type modelView struct {
 	models.Manifest
-	Current bool `json:"current"`
+	Current bool        `json:"current"`
+	Skills  []skillView `json:"skills,omitempty"` // on the task types that it has a record on
+}
+
+// skillView is how often a model is right on a task type, as far as is known.
+type skillView struct {
+	TaskType string  `json:"task_type"`
+	WinRate  float64 `json:"win_rate"`
+	Spread   float64 `json:"spread"` // standard deviation
+	Outcomes float64 `json:"outcomes"`
+}
+
+// skillsOf are what earlier questions taught of a model.
+func skillsOf(skills ensemble.Skills, id string) (out []skillView) {
+	for key, seen := range skills {
+		if key.Model == id {
+			b := skills.Of(id, key.TaskType, catalogueQuality(id, key.TaskType))
+			out = append(out, skillView{key.TaskType, b.Mean(), b.Spread(), seen.Wins + seen.Losses})
+		}
+	}
+	slices.SortFunc(out, func(a, b skillView) int { return strings.Compare(a.TaskType, b.TaskType) })
+	return out
+}
+
+func skillWords(skills []skillView) string {
+	var words []string
+	for _, s := range skills {
+		words = append(words, fmt.Sprintf("%s %.0f±%.0f %%", s.TaskType, 100*s.WinRate, 100*s.Spread))
+	}
+	return strings.Join(words, ", ")
 }
 
 // currentID is the model in use, or "" where none was chosen.
@@ -69,7 +101,7 @@ func (r *retort) currentID() (string, error) {
 	return m.ID, err
 }
 
-func runModelsList(_ context.Context, _ *cli.Context, r *retort) error {
+func runModelsList(ctx context.Context, _ *cli.Context, r *retort) error {
 	reg, err := r.registry()
 	if err != nil {
 		return err
@@ -82,12 +114,19 @@ func runModelsList(_ context.Context, _ *cli.Context, r *retort) error {
 	if err != nil {
 		return err
 	}
+	known, err := r.learnt(ctx)
+	if errors.Is(err, dataset.ErrBusy) {
+		r.note("win rates are left out: %v", err)
+	} else if err != nil {
+		return err
+	}
 	views := []modelView{}
-	rows := [][]string{{"", "ID", "KIND", "ARCHITECTURE", "TYPE", "SIZE", "PARENT", "GATE"}}
+	rows := [][]string{{"", "ID", "KIND", "ARCHITECTURE", "TYPE", "SIZE", "PARENT", "GATE", "WIN RATE"}}
 	for _, m := range append(list, r.storedModels()...) {
-		views = append(views, modelView{m, m.ID == current})
+		skills := skillsOf(known.skills, m.ID)
+		views = append(views, modelView{m, m.ID == current, skills})
 		rows = append(rows, []string{map[bool]string{true: "*"}[m.ID == current], m.ID, string(m.Kind), m.Architecture,
-			m.Quantization, megabytes(m.Size), m.Parent, gateWord(m.Gate)})
+			m.Quantization, megabytes(m.Size), m.Parent, gateWord(m.Gate), skillWords(skills)})
 	}
 	if len(views) == 0 {
 		r.printf("No models. `retort setup` brings two small ones.\n")
@@ -125,7 +164,7 @@ func runModelsShow(_ context.Context, c *cli.Context, r *retort) error {
 	if err != nil {
 		return err
 	}
-	view, template := modelView{m, id == current}, templateFor(reg, id)
+	view, template := modelView{Manifest: m, Current: id == current}, templateFor(reg, id)
 	if r.asJSON {
 		return r.object(modelDetail{view, template})
 	}
@@ -190,7 +229,7 @@ func (r *retort) showCurrent(reg *models.Registry, title string) error {
 		return err
 	}
 	r.printf("%s%s\n", title, m.ID)
-	return r.object(modelView{m, true})
+	return r.object(modelView{Manifest: m, Current: true})
 }
 
 func runModelsMerge(ctx context.Context, c *cli.Context, r *retort) error {

@@ -184,11 +184,12 @@ type memberChoice struct {
 	ids      []string // exactly these, if any
 	n        int      // else the n best for taskType
 	taskType string
+	skills   ensemble.Skills // what earlier questions taught; may be nil
 }
 
 // members opens the members of an ensemble.
 func (r *retort) members(ctx context.Context, choice memberChoice) ([]ensemble.Member, error) {
-	known, err := r.ranked(choice.taskType)
+	known, err := r.ranked(choice.taskType, choice.skills)
 	if err != nil {
 		return nil, err
 	}
@@ -224,8 +225,8 @@ type rankedModel struct {
 
 // ranked returns the models that can take part in answering taskType, the best
 // first: the bases by the catalogue's scores, and what was trained for this very
-// task by the accuracy that its gate measured.
-func (r *retort) ranked(taskType string) ([]rankedModel, error) {
+// task by the accuracy that its gate measured; both as corrected by skills.
+func (r *retort) ranked(taskType string, skills ensemble.Skills) ([]rankedModel, error) {
 	reg, err := r.registry()
 	if err != nil {
 		return nil, err
@@ -242,6 +243,9 @@ func (r *retort) ranked(taskType string) ([]rankedModel, error) {
 		case m.TaskType == taskType && m.Gate != nil && m.Gate.Passed:
 			out = append(out, rankedModel{m.ID, 10 * m.Gate.Accuracy})
 		}
+	}
+	for i, m := range out {
+		out[i].quality = 10 * skills.Of(m.id, taskType, m.quality).Mean()
 	}
 	slices.SortStableFunc(out, func(a, b rankedModel) int {
 		switch {
