@@ -3,6 +3,9 @@ package llamacpp
 // admit starts waiting branches while there is room for them, those first
 // whose jobs hold least.
 func (s *scheduler) admit() {
+	if len(s.waiting) == 0 {
+		return
+	}
 	queue, held := byNeed(s.waiting, s.running)
 	s.waiting = nil
 	for _, b := range queue {

@@ -16,6 +16,16 @@
 // prompts, which stays cached, and the samples of one request for as long as
 // they agree.
 //
+// Models of the same file stand on one copy of its weights, so a base and its
+// adapters side by side cost little more than one. Open refuses what the memory
+// that is free does not hold; a [Pool] makes room for it instead, by unloading
+// models that are idle. What the engine chooses from the machine it tells
+// ([Engine.Settings], [Model.Settings]).
+//
+// No request keeps the others waiting: they take turns in each batch, one that
+// holds no sequence takes one from whoever has the most, and when too many wait
+// the next is refused with [ErrBusy].
+//
 // A request is checked in Go before it costs anything, and so is a file, in its
 // structure and in the numbers that the library would end the process over. The
 // chat template of a file is code from anywhere: it runs within bounds of time,

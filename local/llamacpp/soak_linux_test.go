@@ -27,14 +27,14 @@ const (
 // lengths that share beginnings, some of them to be scored.
 func soakRequest(i int) (req llm.Request, scored []string) {
 	r := rand.New(rand.NewPCG(uint64(i), 11))
-	text := strings.Repeat("the same words again and again; ", r.IntN(12))[:r.IntN(3)*60%61] + fmt.Sprint("number ", r.IntN(9))
+	text := strings.Repeat("the same words again and again; ", r.IntN(4)) + fmt.Sprint("number ", r.IntN(9))
 	if i%5 == 0 {
 		text = strings.Repeat("a long list of examples; ", 14) + text
 	}
 	req = greedy(text, 1+r.IntN(40))
 	req.Logprobs = 2
 	if i%3 == 0 {
-		return req, []string{"yes", "no", "yes and no", text}
+		return req, []string{"yes", "no", "yes and no", "number"}
 	}
 	return req, nil
 }
@@ -56,22 +56,23 @@ func soakAsk(ctx context.Context, m *Model, kind, n int) (soakAnswer, error) {
 }
 
 // differs says how a differs from what was answered alone; tie is true where
-// two tokens were so close there that the shape of a batch may decide.
-func (a soakAnswer) differs(alone soakAnswer) (what string, tie bool) {
+// two tokens were within nats of each other, so that the shape of a batch may
+// have decided.
+func (a soakAnswer) differs(alone soakAnswer, nats float64) (what string, tie bool) {
 	for i, s := range a.scores {
-		if math.Abs(s.Logprob-alone.scores[i].Logprob) > 0.001*float64(s.Tokens) {
+		if math.Abs(s.Logprob-alone.scores[i].Logprob) > nats*float64(s.Tokens) {
 			return fmt.Sprintf("score %d is %g, alone %g", i, s.Logprob, alone.scores[i].Logprob), false
 		}
 	}
-	want := slices.Concat(alone.responses)
 	for i, r := range a.responses {
-		if r.Text == want[0].Text {
+		want := alone.responses[0]
+		if r.Text == want.Text {
 			continue
 		}
-		what = fmt.Sprintf("sample %d is %q, alone %q", i, r.Text, want[0].Text)
-		for k, lp := range want[0].Logprobs {
+		what = fmt.Sprintf("sample %d is %q, alone %q", i, r.Text, want.Text)
+		for k, lp := range want.Logprobs {
 			if k >= len(r.Logprobs) || r.Logprobs[k].Token != lp.Token {
-				return what, len(lp.Top) > 1 && lp.Top[0].Logprob-lp.Top[1].Logprob < 0.001
+				return what, len(lp.Top) > 1 && lp.Top[0].Logprob-lp.Top[1].Logprob < nats
 			}
 		}
 		return what, false
@@ -107,7 +108,7 @@ func soak(t *testing.T, exact bool) {
 		return arms
 	}
 	alone := make([][]soakAnswer, 2)
-	for i, m := range open(Options{ContextSize: 512, Parallel: 1, Prefixes: 1}) {
+	for i, m := range open(Options{ContextSize: 1024, Parallel: 1, Prefixes: 1}) {
 		for kind := range soakKinds {
 			a, err := soakAsk(t.Context(), m, kind, 1)
 			if err != nil {
@@ -117,8 +118,11 @@ func soak(t *testing.T, exact bool) {
 		}
 		_ = m.Close()
 	}
-	arms := open(Options{ContextSize: 512, Parallel: 6, Prefixes: 3})
-	s := soaker{t: t, arms: arms, alone: alone}
+	arms := open(Options{ContextSize: 1024, Parallel: 6, Prefixes: 3})
+	s := soaker{t: t, arms: arms, alone: alone, nats: 0.001}
+	if !exact {
+		s.nats = 0.02 // what the rounding of faster attention can do
+	}
 	s.run()
 	t.Logf("%d answered, %d cancelled, %d differ where two tokens were equally likely; RSS over the last half %v MB",
 		s.answered.Load(), s.cancelled.Load(), s.ties.Load(), s.rss[len(s.rss)/2:])
@@ -140,6 +144,7 @@ type soaker struct {
 	t                         *testing.T
 	arms                      []*Model
 	alone                     [][]soakAnswer
+	nats                      float64
 	next                      atomic.Int64
 	answered, cancelled, ties atomic.Int64
 	mu                        sync.Mutex
@@ -189,7 +194,7 @@ func (s *soaker) ask(i int) {
 		return
 	}
 	s.answered.Add(1)
-	what, tie := got.differs(s.alone[arm][kind])
+	what, tie := got.differs(s.alone[arm][kind], s.nats)
 	switch {
 	case tie:
 		s.ties.Add(1)
@@ -224,6 +229,8 @@ func checkDrained(t *testing.T, m *Model) {
 		}
 	}
 	flags := 0
+	aborts.RLock()
+	defer aborts.RUnlock()
 	for _, f := range aborts.flags {
 		if f != nil && f.quit.Load() != nil {
 			flags++
