@@ -9,12 +9,17 @@
 //	defer model.Close()
 //
 // A [Model] is an llm.Model and more: an llm.BatchModel, llm.Scorer,
-// llm.Tokenizer and llm.Describer. Any number of goroutines may use it. One
+// llm.Embedder, llm.Tokenizer and llm.Describer. Any number of goroutines may use it. One
 // goroutine of the Model's own decodes for all of them, one batch after the
 // other, out of the prompts that are still to be read and the next token of each
 // running answer. What requests share is computed once: the beginning of their
 // prompts, which stays cached, and the samples of one request for as long as
 // they agree.
+//
+// An answer can be bound to a GBNF grammar or a JSON schema, which is written as
+// one. Where the chat template is of a family whose form is known, a model can
+// call tools. Embeddings are computed in a context of their own, made at the
+// first use; a file of an encoder has no other use.
 //
 // A request is checked in Go before it costs anything, and so is a file, in its
 // structure and in the numbers that the library would end the process over. The

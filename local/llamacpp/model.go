@@ -141,6 +141,9 @@ func (m *Model) prepare(e *Engine, opts Options) error {
 	if m.contextSize, err = contextSize(opts.ContextSize, int(llama.ModelNCtxTrain(m.handle))); err != nil {
 		return err
 	}
+	if looksAhead(m.handle) { // it makes vectors, and has no KV cache to answer with
+		return nil
+	}
 	lim, cells := opts.limits(m.contextSize)
 	if m.dev, err = e.newDevice(m, lim, cells, opts); err != nil {
 		return err
@@ -236,7 +239,9 @@ func (m *Model) Close() error {
 	}
 	m.closed = true
 	m.embedder.close()
-	m.sched.close()
-	m.dev.close()
+	if m.sched != nil {
+		m.sched.close()
+		m.dev.close()
+	}
 	return llama.ModelFree(m.handle)
 }
