@@ -169,11 +169,14 @@ func (m *Model) prepareEmbedder() error {
 	return nil
 }
 
-// looksAhead reports whether the model's tokens attend to those behind them.
+// looksAhead reports whether the model's tokens attend to those behind them, as
+// those of encoders do.
 func looksAhead(model llama.Model) bool {
 	arch, _ := llama.ModelMetaValStr(model, "general.architecture")
-	causal, _ := llama.ModelMetaValStr(model, arch+".attention.causal")
-	return causal == "false"
+	if causal, ok := llama.ModelMetaValStr(model, arch+".attention.causal"); ok {
+		return causal == "false"
+	}
+	return strings.Contains(arch, "bert") || arch == "gemma-embedding"
 }
 
 // embedAll reads all texts and writes their vectors to out.

@@ -2,7 +2,8 @@ package llamacpp
 
 import (
 	"fmt"
-	"math"
+	"maps"
+	"slices"
 	"strings"
 
 	"retort/llm"
@@ -14,15 +15,23 @@ import (
 type form struct {
 	matcher *matcher
 	words   words
-	lead    string   // what an answer begins with that is no part of it
-	strict  *sampler // draws from the tokens that are allowed
+	lead    string             // what an answer begins with that is no part of it
+	strict  *sampler           // draws from the tokens that are allowed
+	index   func() *tokenIndex // of the vocabulary
+	marks   []int32            // tokens that have a text in this answer alone
 
-	found  []candidate // scratch space
-	masked []float32
+	cached int // tokens that are listed in states
+	top    []candidate
+	logits []float32 // of the allowed tokens
 }
 
+const (
+	wideState = 16      // first bytes: with more, the likeliest tokens are looked at first
+	maxCached = 1 << 22 // tokens listed in states
+)
+
 // newForm compiles what req asks for; nil if it asks for nothing.
-func newForm(req llm.Request, w words, lead string) (*form, error) {
+func newForm(req llm.Request, w words, lead string, index func() *tokenIndex) (*form, error) {
 	if req.Format == nil {
 		return nil, nil
 	}
@@ -41,7 +50,11 @@ func newForm(req llm.Request, w words, lead string) (*form, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &form{matcher: m, words: w, lead: lead, strict: newSampler(req.Sampling)}, nil
+	f := &form{matcher: m, words: w, lead: lead, strict: newSampler(req.Sampling), index: index}
+	if marked, ok := w.(markWords); ok {
+		f.marks = slices.Sorted(maps.Keys(marked.marks))
+	}
+	return f, nil
 }
 
 // bind returns the next token of s, which is the drawn one if the form allows
@@ -76,54 +89,112 @@ func (f *form) allows(s *sample, token int32) (*state, bool, error) {
 	return next, next != dead, err
 }
 
-// redraw draws from the tokens that the form allows. It looks among the
-// likeliest first, and no further than the sampler would.
+// redraw draws from the tokens that the form allows.
 func (f *form) redraw(s *sample, logits []float32) (int32, error) {
-	want := f.strict.topK
-	if f.strict.temperature == 0 {
-		want = 1
-	}
-	if want == 0 {
-		want = len(logits)
-	}
-	ok := 0
-	for n := max(256, want); ; n *= 16 {
-		f.found = likeliest(f.found[:0], logits, n)
-		allowed := f.found[:0]
-		for _, c := range f.found {
-			_, may, err := f.allows(s, c.token)
-			if err != nil {
-				return 0, err
-			}
-			if may {
-				allowed = append(allowed, c)
-			}
-		}
-		f.found, ok = allowed, len(allowed)
-		if ok >= want || n >= len(logits) {
-			break
-		}
-	}
-	if ok == 0 {
-		return 0, fmt.Errorf("the model has no token that the format allows next: %w", llm.ErrUnsupported)
-	}
-	if f.masked == nil {
-		f.masked = make([]float32, len(logits))
-		for i := range f.masked {
-			f.masked[i] = float32(math.Inf(-1))
-		}
-	}
-	for _, c := range f.found {
-		f.masked[c.token] = c.logit
-	}
-	err := f.strict.read(f.masked)
-	for _, c := range f.found {
-		f.masked[c.token] = float32(math.Inf(-1))
-	}
+	tokens, err := f.allowed(s, logits)
 	if err != nil {
 		return 0, err
 	}
-	return f.strict.draw(s.rng), nil
+	if len(tokens) == 0 {
+		return 0, fmt.Errorf("the model has no token that the format allows next: %w", llm.ErrUnsupported)
+	}
+	f.logits = f.logits[:0]
+	for _, token := range tokens {
+		f.logits = append(f.logits, logits[token])
+	}
+	if err := f.strict.read(f.logits); err != nil {
+		return 0, err
+	}
+	return tokens[f.strict.draw(s.rng)], nil
+}
+
+// allowed returns the tokens that s may go on with: all of them, or so many of
+// the likeliest that the sampler looks at no others.
+func (f *form) allowed(s *sample, logits []float32) ([]int32, error) {
+	if s.form.listed {
+		return s.form.tokens, nil
+	}
+	first := s.form.first()
+	if s.out == 0 && f.lead != "" {
+		first[f.lead[0]] = true
+	}
+	if want := f.want(); want > 0 && count(first) > wideState {
+		f.top = likeliest(f.top[:0], logits, max(256, want))
+		var tokens []int32
+		for _, c := range f.top {
+			tokens = append(tokens, c.token)
+		}
+		tokens, err := f.filter(s, nil, tokens)
+		if err != nil || len(tokens) >= want {
+			return tokens, err
+		}
+	}
+	index := f.index()
+	tokens, err := f.filter(s, nil, index.ends)
+	for b := 0; b < len(first) && err == nil; b++ {
+		if first[b] {
+			tokens, err = f.filter(s, tokens, index.first[b])
+		}
+	}
+	if err == nil {
+		tokens, err = f.filter(s, tokens, f.marks)
+	}
+	slices.Sort(tokens)
+	tokens = slices.Compact(tokens)
+	if f.cached += len(tokens); s.out > 0 && f.cached < maxCached {
+		s.form.tokens, s.form.listed = tokens, true
+	}
+	return tokens, err
+}
+
+// want is how many tokens the sampler looks at; 0 for all.
+func (f *form) want() int {
+	if f.strict.temperature == 0 {
+		return 1
+	}
+	return f.strict.topK
+}
+
+func (f *form) filter(s *sample, dst, tokens []int32) ([]int32, error) {
+	for _, token := range tokens {
+		_, ok, err := f.allows(s, token)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			dst = append(dst, token)
+		}
+	}
+	return dst, nil
+}
+
+func count(set [256]bool) int {
+	n := 0
+	for _, in := range set {
+		if in {
+			n++
+		}
+	}
+	return n
+}
+
+// tokenIndex lists the tokens of a vocabulary by the first byte of their text.
+type tokenIndex struct {
+	first [256][]int32
+	ends  []int32 // those that end an answer
+}
+
+func newTokenIndex(w words, size int) *tokenIndex {
+	x := &tokenIndex{}
+	for token := range int32(size) {
+		switch piece := w.piece(token); {
+		case w.endsAnswer(token):
+			x.ends = append(x.ends, token)
+		case piece != "":
+			x.first[piece[0]] = append(x.first[piece[0]], token)
+		}
+	}
+	return x
 }
 
 // whole reports an answer that ends, by a stop text, before its form does.

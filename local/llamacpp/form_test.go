@@ -3,6 +3,8 @@ package llamacpp
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
@@ -112,3 +114,36 @@ func TestGenerate_refusesAFormat(t *testing.T) {
 		t.Error("no answer after the refusals")
 	}
 }
+
+// BenchmarkForm measures what a format costs for each token: one that the model
+// draws as it must, and one that has to be drawn again.
+func BenchmarkForm(b *testing.B) {
+	const vocabulary = 262_144
+	logits := randomLogits(vocabulary, 1)
+	index := newTokenIndex(wideWords{}, vocabulary)
+	for _, drawn := range []int32{'{', 'x'} {
+		b.Run(string(rune(drawn)), func(b *testing.B) {
+			f, err := newForm(llm.Request{Format: &llm.Format{JSONSchema: json.RawMessage(personSchema)}}, wideWords{}, "", func() *tokenIndex { return index })
+			if err != nil {
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				s := &sample{form: f.matcher.root, rng: rand.New(rand.NewPCG(1, 1))}
+				if _, err := f.bind(s, drawn, logits); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// wideWords is a large vocabulary: single bytes, and then words.
+type wideWords struct{ byteWords }
+
+func (wideWords) piece(token int32) string {
+	if token < 256 {
+		return string([]byte{byte(token)})
+	}
+	return fmt.Sprint("w", token)
+}
+func (wideWords) endsAnswer(int32) bool { return false }

@@ -186,7 +186,7 @@ func (p *gbnf) bounds() (least, most int, err error) {
 	}
 	from, to, two := strings.Cut(inside, ",")
 	from, to = strings.TrimSpace(from), strings.TrimSpace(to)
-	if least, err = count(from); err != nil {
+	if least, err = times(from); err != nil {
 		return 0, 0, err
 	}
 	switch {
@@ -195,7 +195,7 @@ func (p *gbnf) bounds() (least, most int, err error) {
 	case to == "":
 		most = -1
 	default:
-		if most, err = count(to); err != nil {
+		if most, err = times(to); err != nil {
 			return 0, 0, err
 		}
 		if most < least {
@@ -206,7 +206,7 @@ func (p *gbnf) bounds() (least, most int, err error) {
 	return least, most, nil
 }
 
-func count(s string) (int, error) {
+func times(s string) (int, error) {
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 0 || n > maxRepeat {
 		return 0, fmt.Errorf("repeated %.20q times, want at most %d", s, maxRepeat)

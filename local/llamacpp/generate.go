@@ -296,7 +296,7 @@ func (m *Model) ask(ctx context.Context, req llm.Request, n int) (*job, error) {
 			return nil, err
 		}
 	}
-	if g.form, err = newForm(req, g.words, m.template.lead); err != nil {
+	if g.form, err = newForm(req, g.words, m.template.lead, m.vocab.tokenIndex); err != nil {
 		return nil, err
 	}
 	j.chooser = g

@@ -37,7 +37,8 @@ type matcher struct {
 // frame is a place in the rules and what follows when its alternative ends.
 type frame struct {
 	frameKey
-	id uint32
+	id     uint32
+	lo, hi byte // that it stands before, where it is the top of a stack
 }
 
 type frameKey struct {
@@ -50,6 +51,19 @@ type state struct {
 	tops []*frame // each stands before a byte; in the order of their ids
 	ends bool     // the text may end here
 	next map[byte]*state
+
+	tokens []int32 // that the text may go on with, where they are listed
+	listed bool
+}
+
+// first returns the bytes that the text may go on with.
+func (s *state) first() (set [256]bool) {
+	for _, top := range s.tops {
+		for b := int(top.lo); b <= int(top.hi); b++ {
+			set[b] = true
+		}
+	}
+	return set
 }
 
 // dead is the state of a text that does not match.
@@ -89,7 +103,7 @@ func (m *matcher) after(s *state, text string) (*state, error) {
 func (m *matcher) step(s *state, b byte) (*state, error) {
 	m.begin()
 	for _, top := range s.tops {
-		if e := m.g.row[top.at]; e.lo <= b && b <= e.hi {
+		if top.lo <= b && b <= top.hi {
 			m.todo = append(m.todo, frameKey{top.at + 1, top.below})
 		}
 	}
@@ -160,7 +174,8 @@ func (m *matcher) enter(rule int, k frameKey) {
 func (m *matcher) frame(k frameKey) *frame {
 	f, ok := m.frames[k]
 	if !ok {
-		f = &frame{k, uint32(len(m.frames))}
+		e := m.g.row[k.at]
+		f = &frame{k, uint32(len(m.frames)), e.lo, e.hi}
 		m.frames[k] = f
 	}
 	return f

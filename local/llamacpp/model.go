@@ -161,11 +161,14 @@ func (m *Model) prepare(opts Options) error {
 	if m.contextSize, err = contextSize(opts.ContextSize, int(llama.ModelNCtxTrain(m.handle))); err != nil {
 		return err
 	}
-	lim, cells := opts.limits(m.contextSize)
-	// Before the context, which is made with room for them.
+	// Before any context, which is made with room for them.
 	if m.adapters, err = m.engine.adapt(m.weights, opts.Adapters); err != nil {
 		return err
 	}
+	if looksAhead(m.handle) { // it makes vectors, and has no KV cache to answer with
+		return nil
+	}
+	lim, cells := opts.limits(m.contextSize)
 	if m.dev, err = m.engine.newDevice(m, lim, cells); err != nil {
 		return err
 	}
@@ -238,7 +241,9 @@ func (m *Model) Close() error {
 	}
 	m.closed = true
 	m.embedder.close()
-	m.sched.close()
+	if m.sched != nil {
+		m.sched.close()
+	}
 	m.engine.load.Lock()
 	defer m.engine.load.Unlock()
 	return m.free()

@@ -23,12 +23,14 @@ func (byteWords) piece(token int32) string {
 }
 func (byteWords) endsAnswer(token int32) bool { return token == 256 }
 
+func byteIndex() *tokenIndex { return newTokenIndex(byteWords{}, 257) }
+
 // babble draws an answer from a model that knows nothing, bound to a format;
 // false if it came to no end.
 func babble(t testing.TB, format llm.Format, seed uint64, limit int) (string, bool) {
 	t.Helper()
 	req := llm.Request{Format: &format, Sampling: llm.Sampling{Temperature: new(1.0), TopK: new(0), TopP: new(1.0)}}
-	f, err := newForm(req, byteWords{}, " ")
+	f, err := newForm(req, byteWords{}, " ", byteIndex)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +165,7 @@ func TestSchema_endless(t *testing.T) {
 		`{"$ref":"#"}`,
 		`{"type":"object","properties":{"a":{"$ref":"#"}},"required":["a"]}`,
 	} {
-		_, err := newForm(llm.Request{Format: &llm.Format{JSONSchema: json.RawMessage(source)}}, byteWords{}, "")
+		_, err := newForm(llm.Request{Format: &llm.Format{JSONSchema: json.RawMessage(source)}}, byteWords{}, "", byteIndex)
 		if !errors.Is(err, llm.ErrBadRequest) {
 			t.Errorf("%s: error %v, want ErrBadRequest", source, err)
 		}
