@@ -302,7 +302,7 @@ func (b *ollamaBench) runInPlace(t *testing.T, id, template string) {
 	}
 	ask := func(id string) string {
 		var out outcomeView
-		b.run(t, &out, "ensemble", "--members", id, "--input", "Name three colours.", "--temperature", "0", "--max-tokens", "24", "--no-keep")
+		b.run(t, &out, "ensemble", "--members", id, "--input", "Name three colours.", "--temperature", "0", "--max-tokens", "8", "--no-keep")
 		return out.Answer
 	}
 	if want, got := ask(id), ask(found); got != want || want == "" {
@@ -332,7 +332,7 @@ func TestOllama_storeOfTheServersOwn(t *testing.T) {
 	}
 	want := b.rendered(t, "parrot:v1", []llm.Message{llm.User("hello")})
 	var out outcomeView
-	b.run(t, &out, "ensemble", "--members", "ollama-store/parrot:v1,ollama/parrot:v1", "--input", "hello", "--temperature", "0", "--max-tokens", "12", "--no-keep")
+	b.run(t, &out, "ensemble", "--members", "ollama-store/parrot:v1,ollama/parrot:v1", "--input", "hello", "--temperature", "0", "--max-tokens", "8", "--no-keep")
 	if len(out.Responses) != 2 || !sameStart(out.Responses[0].Response, out.Responses[1].Response) {
 		t.Errorf("responses %+v to %q, want both engines to begin alike", out.Responses, want)
 	}

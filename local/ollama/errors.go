@@ -97,6 +97,8 @@ func withHint(e *StatusError) error {
 	switch {
 	case errors.Is(e, ErrModelNotFound):
 		return hinted{e, "`ollama list` shows the models that are there; `ollama pull NAME` fetches one"}
+	case e.Status == http.StatusServiceUnavailable && strings.Contains(e.Message, "pending requests"):
+		return hinted{e, "ask less at a time, or start Ollama with a larger OLLAMA_MAX_QUEUE"}
 	case e.Status == http.StatusUnauthorized:
 		return hinted{e, "cloud models need `ollama signin`; local ones do not"}
 	}

@@ -118,6 +118,7 @@ func TestGenerate_faults(t *testing.T) {
 		"prompt too long":      {chat: status(400, "the input length exceeds the context length"), want: llm.ErrContextOverflow},
 		"bad request":          {chat: status(400, "invalid options"), want: llm.ErrBadRequest, says: "invalid options"},
 		"not signed in":        {chat: status(401, "unauthorized"), says: "not signed in", hint: "ollama signin"},
+		"queue is full":        {chat: status(503, "server busy, please try again.  maximum pending requests exceeded"), says: "server busy", hint: "OLLAMA_MAX_QUEUE"},
 		"server error":         {chat: status(500, "model runner has unexpectedly stopped"), says: "server says 500: model runner has"},
 		"forwarded unasked": {chat: lines(`{"remote_host":"https://example.com","message":{"content":"hi"},"done":false}`),
 			want: ollama.ErrCloudModel, hint: "local model"},
