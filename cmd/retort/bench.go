@@ -43,7 +43,7 @@ func (p *program) benchCommand() *cli.Command {
 }
 
 // benchWorks are the works that --only knows, in the order they run.
-var benchWorks = []string{"stream", "samples", "prefix", "score", "limit", "memory"}
+var benchWorks = []string{"stream", "greedy", "samples", "prefix", "score", "limit", "memory"}
 
 // benchView is the result; its JSON names are stable.
 type benchView struct {

@@ -41,7 +41,7 @@ const (
 // plan returns the chosen works and the rows that compare their arms.
 func (s *benchSides) plan(ctx context.Context, only []string) (works []bench.Work, rows []bench.Row, err error) {
 	for i, make := range []func(context.Context) (bench.Work, []bench.Row, error){
-		s.streamWork, s.samplesWork, s.prefixWork, s.scoreWork, s.limitWork, s.memoryWork} {
+		s.streamWork, s.greedyWork, s.samplesWork, s.prefixWork, s.scoreWork, s.limitWork, s.memoryWork} {
 		if !slices.Contains(only, benchWorks[i]) {
 			continue
 		}
@@ -99,12 +99,30 @@ func (s *benchSides) own(name string, m llm.Model, run func(ctx context.Context,
 	return bench.Arm{Name: name, Settle: s.settled(m), Run: run}
 }
 
-// streamWork is one greedy answer of 128 tokens to a prompt of 128.
+// streamWork is one answer of 128 tokens to a prompt of 128, by the engine's own
+// chain of samplers, which both peers have too.
 func (s *benchSides) streamWork(context.Context) (bench.Work, []bench.Row, error) {
+	w, rows := s.streams("decode, one stream", 0, bench.Ask{Output: streamOutput, Temperature: 0.7, TopK: 40, TopP: 0.95})
+	aa := bench.Row{Name: "A/A: decode, one stream", Ours: oursArm, Peer: againArm, Figure: bench.DecodeRate, Unit: "tok/s", Goal: bench.Equal, Target: 1}
+	return w, append([]bench.Row{aa}, rows...), nil
+}
+
+// greedyWork is the same with the likeliest token each time: what is left when
+// sampling costs next to nothing.
+func (s *benchSides) greedyWork(context.Context) (bench.Work, []bench.Row, error) {
+	w, rows := s.streams("decode, one stream, greedy", 2, bench.Ask{Output: streamOutput, TopK: 1, TopP: 1})
+	return w, rows, nil
+}
+
+// streams compares single streams that sample as a does. Its prompts are those
+// of two works from first on.
+func (s *benchSides) streams(name string, first int, a bench.Ask) (bench.Work, []bench.Row) {
 	ask := func(work int) func(round int) (bench.Ask, error) {
-		return func(round int) (bench.Ask, error) {
-			text, err := s.text(work, round, streamPrompt)
-			return bench.Ask{Prompt: text, Output: streamOutput, TopK: 1, TopP: 1, Seed: 1}, err
+		return func(round int) (_ bench.Ask, err error) {
+			a := a
+			a.Seed = int64(round + 1)
+			a.Prompt, err = s.text(work, round, streamPrompt)
+			return a, err
 		}
 	}
 	ours := func(work int) func(ctx context.Context, round int) (bench.Sample, error) {
@@ -116,20 +134,23 @@ func (s *benchSides) streamWork(context.Context) (bench.Work, []bench.Row, error
 			return bench.Generate(ctx, s.ours, a)
 		}
 	}
-	w := bench.Work{Arms: []bench.Arm{s.own(oursArm, s.ours, ours(0)), s.own(againArm, s.ours, ours(1))}}
-	rows := []bench.Row{{Name: "A/A: decode, one stream", Ours: oursArm, Peer: againArm, Figure: bench.DecodeRate, Unit: "tok/s", Goal: bench.Equal, Target: 1}}
+	w := bench.Work{Arms: []bench.Arm{s.own(oursArm, s.ours, ours(first)), s.own(againArm, s.ours, ours(first+1))}}
+	row := func(peer string, target float64) bench.Row {
+		return bench.Row{Name: name, Ours: oursArm, Peer: peer, Figure: bench.DecodeRate, Unit: "tok/s", Goal: bench.AtLeast, Target: target}
+	}
+	early := bench.Row{Name: "time to first token", Ours: oursArm, Figure: bench.FirstText, Unit: "s"}
+	var rows []bench.Row
 	if s.ollama != nil {
-		rows = append(rows,
-			bench.Row{Name: "decode, one stream", Ours: oursArm, Peer: ollamaArm, Figure: bench.DecodeRate, Unit: "tok/s", Goal: bench.AtLeast, Target: 1.4},
-			bench.Row{Name: "time to first token", Ours: oursArm, Peer: ollamaArm, Figure: bench.FirstText, Unit: "s", Goal: bench.AtMost, Target: 0.5})
+		onOllama := early
+		onOllama.Peer, onOllama.Goal, onOllama.Target = ollamaArm, bench.AtMost, 0.5
+		rows = append(rows, row(ollamaArm, 1.4), onOllama)
 	}
 	if s.peer != nil {
-		rows = append(rows,
-			bench.Row{Name: "decode, one stream", Ours: oursArm, Peer: peerArm, Figure: bench.DecodeRate, Unit: "tok/s", Goal: bench.AtLeast, Target: 1.05},
-			bench.Row{Name: "time to first token", Ours: oursArm, Peer: peerArm, Figure: bench.FirstText, Unit: "s"})
+		early.Peer = peerArm
+		rows = append(rows, row(peerArm, 1.05), early)
 	}
-	w.Arms = append(w.Arms, s.peers(s.ollama.Generate, s.peer.Generate, ask(0))...)
-	return w, rows, nil
+	w.Arms = append(w.Arms, s.peers(s.ollama.Generate, s.peer.Generate, ask(first))...)
+	return w, rows
 }
 
 // samplesWork is eight answers of 32 tokens to one prompt of 900. They are drawn
@@ -137,7 +158,7 @@ func (s *benchSides) streamWork(context.Context) (bench.Work, []bench.Row, error
 // prompt.
 func (s *benchSides) samplesWork(context.Context) (bench.Work, []bench.Row, error) {
 	ask := func(round int) (bench.Ask, error) {
-		text, err := s.text(2, round, samplesPrompt)
+		text, err := s.text(4, round, samplesPrompt)
 		return bench.Ask{Prompt: text, Output: samplesOutput, Answers: samplesAnswers, Temperature: 1, TopK: 40, TopP: 0.95,
 			Seed: int64(1000 * (round + 1))}, err
 	}
@@ -170,7 +191,7 @@ func (s *benchSides) samplesWork(context.Context) (bench.Work, []bench.Row, erro
 func (s *benchSides) prefixWork(context.Context) (bench.Work, []bench.Row, error) {
 	run := func(question string) func(context.Context, int) (bench.Sample, error) {
 		return func(ctx context.Context, round int) (bench.Sample, error) {
-			text, err := s.text(3, round, prefixPrompt)
+			text, err := s.text(5, round, prefixPrompt)
 			if err != nil {
 				return bench.Sample{}, err
 			}
@@ -210,8 +231,8 @@ func (s *benchSides) scoreWork(context.Context) (bench.Work, []bench.Row, error)
 		}
 	}
 	each := slices.Collect(slices.Chunk(answers, 1))
-	w := bench.Work{Arms: []bench.Arm{s.own(oursArm, s.ours, run(4, s.ours, [][]string{answers})),
-		s.own(separateArm, s.uncached, run(4, s.uncached, each)), s.own(cachedArm, s.ours, run(5, s.ours, each))}}
+	w := bench.Work{Arms: []bench.Arm{s.own(oursArm, s.ours, run(6, s.ours, [][]string{answers})),
+		s.own(separateArm, s.uncached, run(6, s.uncached, each)), s.own(cachedArm, s.ours, run(7, s.ours, each))}}
 	row := bench.Row{Name: "scoring 4 answers to one prompt", Ours: oursArm, Peer: separateArm, Figure: bench.WallTime, Unit: "s", Goal: bench.AtMost, Target: 0.45}
 	cached := row
 	cached.Peer, cached.Goal = cachedArm, bench.None

@@ -19,6 +19,9 @@ const MaxForeign = 0.10
 // clock on two cores. Peers that spin while idle show up in it too.
 const quietWindow = 300 * time.Millisecond
 
+// clockTick is how finely the system counts processor time on each core.
+const clockTick = time.Second / 100
+
 // usage is processor time since some beginning, over all cores.
 type usage struct {
 	at    time.Time
@@ -33,7 +36,8 @@ func (u usage) foreign(v usage) float64 {
 	if elapsed <= 0 {
 		return 0
 	}
-	others := (v.all - u.all) - (v.ours - u.ours)
+	// Less the ticks that may be half ours: in a short time they would be much.
+	others := (v.all - u.all) - (v.ours - u.ours) - time.Duration(u.cores)*clockTick
 	return min(1, max(0, others.Seconds()/elapsed))
 }
 

@@ -17,9 +17,10 @@ func TestUsage_foreign(t *testing.T) {
 	}{
 		"nobody":           {0, 0, 0},
 		"both sides alone": {2 * time.Second, 2 * time.Second, 0},
-		"half a core":      {time.Second, 500 * time.Millisecond, 0.25},
-		"all":              {2 * time.Second, 0, 1},
+		"half a core":      {time.Second, 480 * time.Millisecond, 0.25},
+		"all":              {2020 * time.Millisecond, 0, 1},
 		"a coarse clock":   {time.Second, 1010 * time.Millisecond, 0},
+		"a tick each":      {time.Second, 980 * time.Millisecond, 0},
 	} {
 		u := usage{at: start, cores: 2, all: time.Hour, ours: time.Minute}
 		v := usage{at: start.Add(time.Second), cores: 2, all: time.Hour + tc.all, ours: time.Minute + tc.ours}

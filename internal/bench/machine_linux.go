@@ -40,8 +40,6 @@ func loadAverage() string {
 	return strings.Join(fields[:min(3, len(fields))], " ")
 }
 
-const tick = time.Second / 100 // of the kernel's interface, whatever its clock
-
 // readUsage returns the usage of the machine, of which this process and those
 // of pids are ours.
 func readUsage(cores int, pids []int) (usage, bool) {
@@ -58,7 +56,7 @@ func readUsage(cores int, pids []int) (usage, bool) {
 	for _, pid := range pids {
 		ours += processTime(pid)
 	}
-	return usage{at: time.Now(), cores: cores, all: time.Duration(all) * tick, ours: ours}, true
+	return usage{at: time.Now(), cores: cores, all: time.Duration(all) * clockTick, ours: ours}, true
 }
 
 // busyTicks sums the first line of /proc/stat without the idle ones. Its fields
@@ -90,7 +88,7 @@ func processTime(pid int) time.Duration {
 	}
 	user, _ := strconv.ParseInt(f[11], 10, 64)
 	system, _ := strconv.ParseInt(f[12], 10, 64)
-	return time.Duration(user+system) * tick
+	return time.Duration(user+system) * clockTick
 }
 
 // statFields returns the fields of /proc/PID/stat behind the name, which may
