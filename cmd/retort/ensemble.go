@@ -229,7 +229,7 @@ func (r *retort) judge(o ensemble.Outcome, req llm.Request, taskType string) (da
 	if o.FinishReason != llm.FinishStop {
 		return dataset.Example{}, collected{Reason: fmt.Sprintf("the answer did not come to its end (%s)", o.FinishReason)}
 	}
-	ex := exampleOf(o, req, taskType)
+	ex := r.exampleOf(o, req, taskType)
 	verdict := r.policy().Judge(ex)
 	k := collected{Kept: verdict.Keep, Quality: verdict.Score, Reason: verdict.Reason}
 	if verdict.Keep {
@@ -262,12 +262,12 @@ func (r *retort) scored(ex dataset.Example) dataset.Example {
 }
 
 // exampleOf is the joint between an ensemble's outcome and the data store.
-func exampleOf(o ensemble.Outcome, req llm.Request, taskType string) dataset.Example {
+func (r *retort) exampleOf(o ensemble.Outcome, req llm.Request, taskType string) dataset.Example {
 	ex := dataset.Example{
 		Messages: req.Messages, Response: strings.TrimSpace(o.Answer),
 		QualityScore: o.Confidence, TaskType: taskType, ModelsAgreed: o.Agreed && len(o.Members) > 1,
 		Source: dataset.Source{Kind: "ensemble", Models: o.Models(), Strategy: string(o.Strategy),
-			Seed: req.Sampling.Seed, Terms: termsOf(o.Models()), CostUSD: o.CostUSD},
+			Seed: req.Sampling.Seed, Terms: r.termsOf(o.Models()), CostUSD: o.CostUSD},
 	}
 	for _, c := range o.Candidates {
 		ex.Candidates = append(ex.Candidates, dataset.Candidate{Model: c.Model, Response: strings.TrimSpace(c.Text), Score: c.Score})
@@ -282,8 +282,14 @@ func exampleOf(o ensemble.Outcome, req llm.Request, taskType string) dataset.Exa
 
 // termsOf is the terms class of an answer that all of these models gave: open
 // only if each of them is known to be.
-func termsOf(ids []string) string {
+func (r *retort) termsOf(ids []string) string {
 	for _, id := range ids {
+		if terms, ok := remoteTerms(r.cfg, id); ok {
+			if terms != models.TermsOpen {
+				return models.TermsRestricted
+			}
+			continue
+		}
 		open := slices.ContainsFunc(models.Catalogue(), func(e models.Entry) bool {
 			return e.ID == registryID(id) && e.Terms == models.TermsOpen
 		})

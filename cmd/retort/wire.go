@@ -30,6 +30,7 @@ type retort struct {
 	openedStore    *dataset.Store
 	openedRegistry *models.Registry
 	openedModels   map[string]*llamacpp.Model
+	remotes        remotes
 }
 
 func newRetort(p *program, cfg *config.Config, asJSON bool) *retort {
@@ -114,10 +115,14 @@ const enginePrefix = "llamacpp/"
 func registryID(id string) string { return strings.TrimPrefix(id, enginePrefix) }
 
 // model opens the model of that name: "ollama/NAME" is one of a running
-// Ollama's, anything else one of the registry's. Models stay open until Close.
+// Ollama's, "PROVIDER/NAME" one of a provider's, anything else one of the
+// registry's. Models stay open until Close.
 func (r *retort) model(ctx context.Context, id string) (llm.Model, error) {
 	if name, ok := strings.CutPrefix(id, "ollama/"); ok {
 		return r.ollamaModel(name)
+	}
+	if m, ok, err := r.remoteModel(id); ok {
+		return m, err
 	}
 	id = registryID(id)
 	if m, ok := r.openedModels[id]; ok {
@@ -221,8 +226,8 @@ type rankedModel struct {
 }
 
 // ranked returns the models that can take part in answering taskType, the best
-// first: the bases by the catalogue's scores, and what was trained for this very
-// task by the accuracy that its gate measured.
+// first: the bases and the remote ones that may be asked by the catalogue's scores,
+// and what was trained for this very task by the accuracy that its gate measured.
 func (r *retort) ranked(taskType string) ([]rankedModel, error) {
 	reg, err := r.registry()
 	if err != nil {
@@ -232,7 +237,10 @@ func (r *retort) ranked(taskType string) ([]rankedModel, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out []rankedModel
+	out, err := r.rankedRemote(taskType)
+	if err != nil {
+		return nil, err
+	}
 	for _, m := range manifests {
 		switch {
 		case m.Kind == models.KindBase:
