@@ -114,7 +114,14 @@ func (p *program) config(c *cli.Context) (*config.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return config.Load(config.Sources{Flags: flags, Getenv: p.getenv, DotEnv: ".env", Default: map[string]string{"home": home}})
+	cfg, err := config.Load(config.Sources{Flags: flags, Getenv: p.getenv, DotEnv: ".env", Default: map[string]string{"home": home}})
+	if err != nil {
+		return nil, err
+	}
+	if len(cfg.Section(config.Providers))+len(cfg.Section(config.Models)) > 0 {
+		_, err = offersOf(cfg) // a misspelt entry is an error whatever the verb
+	}
+	return cfg, err
 }
 
 // defaultHome is the platform's folder for a program's data.

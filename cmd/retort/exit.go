@@ -27,6 +27,7 @@ const (
 	exitPartial     = 3 // no consensus, or only a part was done
 	exitNoModel     = 10
 	exitBusy        = 11
+	exitKeyMissing  = 12
 	exitDamaged     = 13
 	exitInterrupted = 130
 )
@@ -125,6 +126,8 @@ func exitCode(err error) int {
 		return exitNoModel
 	case is(dataset.ErrBusy):
 		return exitBusy
+	case is(errKeyMissing):
+		return exitKeyMissing
 	case is(fs.ErrNotExist):
 		return exitError
 	case is(dataset.ErrDamaged, ollamastore.ErrDamaged, gguf.ErrNotGGUF, gguf.ErrTruncated, gguf.ErrMalformed):

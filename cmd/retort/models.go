@@ -19,7 +19,9 @@ import (
 
 func (p *program) modelsCommand() *cli.Command {
 	return group("models", "list, import and choose models",
-		p.verb(&cli.Command{Name: "list", Usage: "print the models there are; * is the one in use"}, runModelsList),
+		p.verb(&cli.Command{Name: "list", Usage: "print the models there are; * is the one in use", Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "all", Usage: "every model that could be asked, those of remote providers included, with costs and scores"},
+		}}, runModelsList),
 		p.verb(&cli.Command{Name: "show", Usage: "print all that is known of a model", ArgsUsage: "ID"}, runModelsShow),
 		p.verb(&cli.Command{Name: "import", Usage: "add a GGUF file", ArgsUsage: "FILE", Flags: []cli.Flag{
 			&cli.StringFlag{Name: "id", Usage: "`NAME` for it; without it the file's own"},
@@ -101,7 +103,10 @@ func (r *retort) currentID() (string, error) {
 	return m.ID, err
 }
 
-func runModelsList(ctx context.Context, _ *cli.Context, r *retort) error {
+func runModelsList(ctx context.Context, c *cli.Context, r *retort) error {
+	if c.Bool("all") {
+		return r.allModels()
+	}
 	reg, err := r.registry()
 	if err != nil {
 		return err

@@ -98,15 +98,14 @@ func (r *retort) storedModel(ctx context.Context, name string) (llm.Model, error
 		if m, err = r.loadStored(ctx, id, what); err != nil {
 			return nil, err
 		}
-		r.openedModels[id] = m
 	}
 	if what.System == "" && len(what.Stop) == 0 {
 		return m, nil
 	}
-	return storedModel{Model: m, system: what.System, stop: what.Stop}, nil
+	return storedModel{Resident: m, system: what.System, stop: what.Stop}, nil
 }
 
-func (r *retort) loadStored(ctx context.Context, id string, what ollamastore.Model) (*llamacpp.Model, error) {
+func (r *retort) loadStored(ctx context.Context, id string, what ollamastore.Model) (*llamacpp.Resident, error) {
 	template, remark, err := storedTemplate(what)
 	if err != nil {
 		return nil, fmt.Errorf("model %q: %w", id, err)
@@ -117,15 +116,11 @@ func (r *retort) loadStored(ctx context.Context, id string, what ollamastore.Mod
 	for _, part := range what.Ignored {
 		r.note("note: %s: left out: %s", id, part)
 	}
-	eng, err := r.engine()
-	if err != nil {
-		return nil, err
-	}
 	opts := llamacpp.Options{ID: id, Template: template, Threads: r.cfg.Int("threads")}
 	for _, path := range what.Adapters {
 		opts.Adapters = append(opts.Adapters, llamacpp.Adapter{Path: path, Scale: 1})
 	}
-	return eng.Open(ctx, what.Weights, opts)
+	return r.reside(ctx, id, what.Weights, opts)
 }
 
 // storedTemplate chooses the chat template for a model of Ollama's store, as
@@ -181,7 +176,7 @@ func translated(layer string, chat ggufChat) (string, error) {
 // storedModel adds to each request what Ollama would: the system text, where the
 // conversation has none, and the stop texts.
 type storedModel struct {
-	*llamacpp.Model
+	*llamacpp.Resident
 	system string
 	stop   []string
 }
@@ -199,24 +194,24 @@ func (m storedModel) request(req llm.Request) llm.Request {
 	return req
 }
 
-// Generate implements llm.Model.
+// Generate implements llm.Resident.
 func (m storedModel) Generate(ctx context.Context, req llm.Request) iter.Seq2[llm.Event, error] {
-	return m.Model.Generate(ctx, m.request(req))
+	return m.Resident.Generate(ctx, m.request(req))
 }
 
 // GenerateN implements llm.BatchModel.
 func (m storedModel) GenerateN(ctx context.Context, req llm.Request, n int) iter.Seq2[llm.Response, error] {
-	return m.Model.GenerateN(ctx, m.request(req), n)
+	return m.Resident.GenerateN(ctx, m.request(req), n)
 }
 
 // Score implements llm.Scorer.
 func (m storedModel) Score(ctx context.Context, req llm.Request, continuations []string) ([]llm.Score, error) {
-	return m.Model.Score(ctx, m.request(req), continuations)
+	return m.Resident.Score(ctx, m.request(req), continuations)
 }
 
 // Tokenize implements llm.Tokenizer.
 func (m storedModel) Tokenize(messages []llm.Message, completion string) (llm.Tokens, error) {
-	return m.Model.Tokenize(m.messages(messages), completion)
+	return m.Resident.Tokenize(m.messages(messages), completion)
 }
 
 // showStored prints what is known of a model of Ollama's store.

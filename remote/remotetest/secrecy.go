@@ -25,7 +25,7 @@ func (a Adapter) secrecy(t *testing.T) {
 	var held []any
 	for _, chat := range []http.HandlerFunc{
 		w.Status(401, Canary), w.Status(429, "x", "Retry-After", Canary), w.Status(400, strings.Repeat("-", 290)+Canary),
-		func(rw http.ResponseWriter, _ *http.Request) { http.Error(rw, Canary, 503) },
+		func(rw http.ResponseWriter, _ *http.Request) { http.Error(rw, Canary, http.StatusServiceUnavailable) },
 		Events(w.Failure(Canary)), Events(w.Open, w.Failure(Canary)), Events(w.Open, Data(`{"`+Canary+`":`)), Events(Canary + "\n\n"),
 		Events(w.Open, "data: "+Canary+"\n\n"), Events(`{"error":"` + Canary + `"}` + "\n"), malformed,
 	} {
