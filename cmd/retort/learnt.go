@@ -29,29 +29,43 @@ func (r *retort) learnt(ctx context.Context) (learnt, error) {
 	if err != nil {
 		return l, err
 	}
-	stars, err := ratings(ctx, store)
+	log, err := allQueries(ctx, store)
 	if err != nil {
 		return l, err
 	}
-	for q, err := range store.Queries(ctx) {
-		if err != nil {
-			return l, err
-		}
+	stars, err := ratings(ctx, store, log)
+	if err != nil {
+		return l, err
+	}
+	for _, q := range log {
 		l.add(q, starsOf(q, stars))
 	}
 	return l, nil
 }
 
-// ratings are the owner's stars by the ID of the example.
-func ratings(ctx context.Context, store *dataset.Store) (map[string]int, error) {
-	out := map[string]int{}
-	for ex, err := range store.All(ctx, dataset.Filter{}) {
+func allQueries(ctx context.Context, store *dataset.Store) (log []dataset.Query, err error) {
+	for q, err := range store.Queries(ctx) {
 		if err != nil {
 			return nil, err
 		}
-		if ex.UserFeedback > 0 {
-			out[ex.ID] = ex.UserFeedback
+		log = append(log, q)
+	}
+	return log, nil
+}
+
+// ratings are the owner's stars on the answers of log that were kept, by the ID
+// of the example. One that is gone has none.
+func ratings(ctx context.Context, store *dataset.Store, log []dataset.Query) (map[string]int, error) {
+	out := map[string]int{}
+	for _, q := range log {
+		if _, seen := out[q.ExampleID]; seen || q.ExampleID == "" {
+			continue
 		}
+		ex, err := store.Get(ctx, q.ExampleID)
+		if err != nil && !errors.Is(err, dataset.ErrNotFound) {
+			return nil, err
+		}
+		out[q.ExampleID] = ex.UserFeedback
 	}
 	return out, nil
 }

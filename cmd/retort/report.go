@@ -89,16 +89,12 @@ func (r *retort) queryLog(ctx context.Context) ([]dataset.Query, map[string]int,
 	if err != nil {
 		return nil, nil, err
 	}
-	var log []dataset.Query
-	for q, err := range store.Queries(ctx) {
-		if err != nil {
-			return nil, nil, err
-		}
-		if q.Kind == "ensemble" {
-			log = append(log, q)
-		}
+	log, err := allQueries(ctx, store)
+	if err != nil {
+		return nil, nil, err
 	}
-	stars, err := ratings(ctx, store)
+	log = slices.DeleteFunc(log, func(q dataset.Query) bool { return q.Kind != "ensemble" })
+	stars, err := ratings(ctx, store, log)
 	return log, stars, err
 }
 

@@ -10,6 +10,7 @@ import (
 	"retort/dataset"
 	"retort/ensemble"
 	"retort/ensemble/calibration"
+	"retort/llm"
 	"retort/models"
 )
 
@@ -113,5 +114,29 @@ func TestLearnt(t *testing.T) {
 	}
 	if _, ok := calibrate("creative", 0.9); ok {
 		t.Error("a task type without ratings is calibrated")
+	}
+}
+
+func TestRatings_areThoseOfKeptAnswers(t *testing.T) {
+	store, err := dataset.Open(t.TempDir(), dataset.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	ex := dataset.Identify(dataset.Example{Messages: []llm.Message{llm.User("q")}, Response: "a", QualityScore: 0.9, TaskType: "code"})
+	if _, err := store.Put(t.Context(), ex); err != nil {
+		t.Fatal(err)
+	}
+	log := []dataset.Query{asked(0, ex.ID, [2]bool{true, true}), asked(0, "", [2]bool{true, true}),
+		asked(0, "sha256:"+strings.Repeat("0", 64), [2]bool{true, true})}
+	if got, err := ratings(t.Context(), store, log); err != nil || got[ex.ID] != 0 {
+		t.Fatal(got, err)
+	}
+	if _, err := store.Rate(t.Context(), ex.ID, 4); err != nil {
+		t.Fatal(err)
+	}
+	got, err := ratings(t.Context(), store, log)
+	if err != nil || starsOf(log[0], got) != 4 || starsOf(log[1], got) != 0 || starsOf(log[2], got) != 0 {
+		t.Errorf("%v, %v", got, err)
 	}
 }

@@ -118,13 +118,14 @@ func Measure(points []Point) Report {
 	}
 	var bins [10]Bin
 	for _, p := range points {
-		r.Right += p.Right / float64(r.N)
-		r.Brier += (p.Confidence - p.Right) * (p.Confidence - p.Right) / float64(r.N)
+		r.Right += p.Right
+		r.Brier += (p.Confidence - p.Right) * (p.Confidence - p.Right)
 		b := &bins[min(max(int(p.Confidence*10), 0), 9)]
 		b.N++
 		b.Confidence += p.Confidence
 		b.Right += p.Right
 	}
+	r.Right, r.Brier = r.Right/float64(r.N), r.Brier/float64(r.N)
 	for i, b := range bins {
 		if b.N == 0 {
 			continue
