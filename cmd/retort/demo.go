@@ -159,7 +159,7 @@ func (d *demo) calibrate(ctx context.Context) (err error) {
 	for _, m := range demoMembers {
 		ids = append(ids, m.id)
 	}
-	d.members, err = d.retort.members(ctx, memberChoice{ids: ids})
+	d.members, err = d.retort.members(ctx, memberChoice{ids: ids, taskType: "classification"})
 	if err != nil {
 		return err
 	}

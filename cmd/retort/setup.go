@@ -116,6 +116,13 @@ func (v pieceView) detail() string {
 	return text
 }
 
+// setting is one thing that the engine chose, and why.
+type setting struct {
+	Name   string `json:"name"`
+	Value  string `json:"value"`
+	Reason string `json:"reason"`
+}
+
 type doctorView struct {
 	OK       bool        `json:"ok"`
 	Version  string      `json:"version"`
@@ -124,6 +131,7 @@ type doctorView struct {
 	Pieces   []pieceView `json:"pieces"`
 	Devices  []string    `json:"devices,omitempty"`
 	Features string      `json:"features,omitempty"`
+	Settings []setting   `json:"settings,omitempty"` // what the engine chose for this machine
 	Ollama   string      `json:"ollama"`
 	Current  string      `json:"model_in_use,omitempty"`
 }
@@ -143,6 +151,9 @@ func runDoctor(ctx context.Context, c *cli.Context, r *retort) error {
 	if eng, err := r.engine(); err == nil {
 		info := eng.Info()
 		v.Devices, v.Features = info.Devices, info.Features
+		for _, chosen := range eng.Settings(llamacpp.Options{Threads: r.cfg.Int("threads")}) {
+			v.Settings = append(v.Settings, setting(chosen))
+		}
 	}
 	v.Ollama = r.ollamaState(ctx)
 	if v.Current, err = r.currentID(); err != nil {
@@ -186,6 +197,9 @@ func (v doctorView) print(r *retort) {
 	}
 	for _, d := range v.Devices {
 		r.printf("   device  %s\n", d)
+	}
+	for _, s := range v.Settings {
+		r.printf("   %-16s %-6s %s\n", s.Name, s.Value, s.Reason)
 	}
 	r.printf("   ollama  %s\n", v.Ollama)
 	if v.Current != "" {

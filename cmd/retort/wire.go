@@ -317,17 +317,13 @@ func (r *retort) ranked(taskType string, skills ensemble.Skills) ([]rankedModel,
 	return out, nil
 }
 
-// catalogueQuality is the published score of a model, a little more where the
-// task is its speciality; 5 for one that the catalogue does not know.
+// catalogueQuality is what the catalogue holds a model to be worth for a task;
+// 5 for one that it does not know.
 func catalogueQuality(id, taskType string) float64 {
 	for _, e := range models.Catalogue() {
-		if e.ID != id {
-			continue
+		if e.ID == id {
+			return e.Quality(taskType)
 		}
-		if slices.Contains(e.Specialization, taskType) {
-			return min(10, e.QualityScore+0.5)
-		}
-		return e.QualityScore
 	}
 	return 5
 }
