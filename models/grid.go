@@ -4,7 +4,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
-
 )
 
 // gridBlock is how many weights share one scale in the types of coarseTypes.
