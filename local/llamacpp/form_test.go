@@ -137,7 +137,7 @@ func BenchmarkForm(b *testing.B) {
 }
 
 // wideWords is a large vocabulary: single bytes, and then words.
-type wideWords struct{ byteWords }
+type wideWords struct{}
 
 func (wideWords) piece(token int32) string {
 	if token < 256 {

@@ -1,6 +1,7 @@
 package llamacpp
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -42,6 +43,9 @@ func checkNumbers(f *gguf.File) error {
 	layers, _ := f.Uint(arch + ".block_count")
 	if n, _ := f.Uint(arch + ".nextn_predict_layers"); n > layers {
 		return fmt.Errorf("%d of %d layers predict further tokens", n, layers)
+	}
+	if n, _ := f.Uint(arch + ".attention.sliding_window_pattern"); n == 1 {
+		return errors.New("a sliding window in no layer at all")
 	}
 	if err := checkRotation(f, arch); err != nil {
 		return err
