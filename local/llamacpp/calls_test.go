@@ -38,27 +38,18 @@ func toolTemplate(t testing.TB, family string) *chatTemplate {
 	return tmpl
 }
 
+// TestTools_render compares with what testdata/tools's render.py got from the
+// library that trains.
 func TestTools_render(t *testing.T) {
-	const shown = `{"type": "function", "function": {"name": "weather", "description": "The weather <today> in a city.", ` +
-		`"parameters": {"type": "object", "properties": {"z": {"type": "string"}, "city": {"type": "string", "default": 1.0}}, "required": ["city"]}}}`
-	for family, want := range map[string]string{
-		"hermes": "<|im_start|>system\nBe brief.\n\nFunctions you may call, one in a line:\n<tools>\n" + shown +
-			"\n</tools>\nCall one with <tool_call>{\"name\": ..., \"arguments\": ...}</tool_call>.<|im_end|>\n" +
-			"<|im_start|>user\nHow is it in Oslo?<|im_end|>\n" +
-			"<|im_start|>assistant\n<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Oslo & <co>\"}}\n</tool_call><|im_end|>\n" +
-			"<|im_start|>user\n<tool_response>\n{\"t\": 3}\n</tool_response><|im_end|>\n" +
-			"<|im_start|>user\nAnd in Rome?<|im_end|>\n<|im_start|>assistant\n",
-		"mistral": "<s>[INST] How is it in Oslo?[/INST]" +
-			"[TOOL_CALLS] [{\"name\": \"weather\", \"arguments\": {\"city\": \"Oslo & <co>\"}, \"id\": \"abcdefghi\"}]</s>" +
-			"[TOOL_RESULTS] {\"content\": {\"t\": 3}, \"call_id\": \"abcdefghi\"}[/TOOL_RESULTS]" +
-			"[AVAILABLE_TOOLS] [" + shown + "][/AVAILABLE_TOOLS][INST] And in Rome?[/INST]",
-		"llama": "<s><|start_header_id|>system<|end_header_id|>\n\nEnvironment: ipython\nBe brief.<|eot_id|>" +
-			"<|start_header_id|>user<|end_header_id|>\n\nAnswer with {\"name\": function, \"parameters\": arguments}.\n\n" +
-			indented(t, shown) + "\n\nHow is it in Oslo?<|eot_id|>" +
-			"<|start_header_id|>assistant<|end_header_id|>\n\n{\"name\": \"weather\", \"parameters\": {\"city\": \"Oslo & <co>\"}}<|eot_id|>" +
-			"<|start_header_id|>ipython<|end_header_id|>\n\n{\"t\": 3}<|eot_id|>" +
-			"<|start_header_id|>user<|end_header_id|>\n\nAnd in Rome?<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
-	} {
+	data, err := os.ReadFile("testdata/tools/rendered.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rendered map[string]string
+	if err := json.Unmarshal(data, &rendered); err != nil {
+		t.Fatal(err)
+	}
+	for family, want := range rendered {
 		got, err := toolTemplate(t, family).prompt(weatherTalk, weatherTool)
 		if err != nil {
 			t.Errorf("%s: %v", family, err)
@@ -70,19 +61,6 @@ func TestTools_render(t *testing.T) {
 			t.Errorf("%s without tools: %q, %v", family, without, err)
 		}
 	}
-}
-
-// indented writes JSON with four blanks for each level.
-func indented(t *testing.T, s string) string {
-	t.Helper()
-	var b strings.Builder
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "    ")
-	if err := e.Encode(json.RawMessage(s)); err != nil {
-		t.Fatal(err)
-	}
-	return strings.TrimSuffix(b.String(), "\n")
 }
 
 func TestTools_formOfATemplate(t *testing.T) {

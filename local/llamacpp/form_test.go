@@ -98,10 +98,9 @@ func TestGenerate_refusesAFormat(t *testing.T) {
 		format llm.Format
 		kind   error
 	}{
-		"grammar":  {llm.Format{Grammar: "root ::= " + strings.Repeat("(", 200_000)}, llm.ErrBadRequest},
-		"no rule":  {llm.Format{Grammar: "root ::= nothing"}, llm.ErrBadRequest},
-		"keyword":  {llm.Format{JSONSchema: json.RawMessage(`{"pattern":"a"}`)}, llm.ErrUnsupported},
-		"no words": {llm.Format{Grammar: `root ::= "\x00"`}, llm.ErrUnsupported},
+		"grammar": {llm.Format{Grammar: "root ::= " + strings.Repeat("(", 200_000)}, llm.ErrBadRequest},
+		"no rule": {llm.Format{Grammar: "root ::= nothing"}, llm.ErrBadRequest},
+		"keyword": {llm.Format{JSONSchema: json.RawMessage(`{"pattern":"a"}`)}, llm.ErrUnsupported},
 	} {
 		req := greedy("hi", 5)
 		req.Format = &tc.format
@@ -138,7 +137,7 @@ func BenchmarkForm(b *testing.B) {
 }
 
 // wideWords is a large vocabulary: single bytes, and then words.
-type wideWords struct{ byteWords }
+type wideWords struct{}
 
 func (wideWords) piece(token int32) string {
 	if token < 256 {

@@ -1,8 +1,10 @@
 package llamacpp
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"retort/models/gguf"
 )
@@ -35,8 +37,18 @@ func checkNumbers(f *gguf.File) error {
 	}
 	experts, _ := f.Uint(arch + ".expert_count")
 	used, _ := f.Uint(arch + ".expert_used_count")
-	if experts > maxExperts || used > experts {
+	if experts > maxExperts || used > experts || experts > 0 && used == 0 {
 		return fmt.Errorf("%d of %d experts in use, want at most %d", used, experts, maxExperts)
+	}
+	layers, _ := f.Uint(arch + ".block_count")
+	if n, _ := f.Uint(arch + ".nextn_predict_layers"); n > layers {
+		return fmt.Errorf("%d of %d layers predict further tokens", n, layers)
+	}
+	if n, _ := f.Uint(arch + ".attention.sliding_window_pattern"); n == 1 {
+		return errors.New("a sliding window in no layer at all")
+	}
+	if err := checkRotation(f, arch); err != nil {
+		return err
 	}
 	for _, key := range []string{".attention.layer_norm_rms_epsilon", ".attention.layer_norm_epsilon"} {
 		if eps, ok := f.Float(arch + key); ok && !(eps >= 0) {
@@ -47,6 +59,9 @@ func checkNumbers(f *gguf.File) error {
 		return fmt.Errorf("rope scaling %q is unknown", s)
 	}
 	if err := checkHeads(f, arch); err != nil {
+		return err
+	}
+	if err := checkTypes(f); err != nil {
 		return err
 	}
 	return checkVocabulary(f)
@@ -65,6 +80,44 @@ func checkHeads(f *gguf.File, arch string) error {
 		}
 	}
 	return nil
+}
+
+// checkRotation refuses a rotation of positions that is wider than a head, or of
+// an odd width.
+func checkRotation(f *gguf.File, arch string) error {
+	head, ok := f.Uint(arch + ".attention.key_length")
+	if heads, _ := f.Uint(arch + ".attention.head_count"); !ok && heads > 0 {
+		width, _ := f.Uint(arch + ".embedding_length")
+		head = width / heads
+	}
+	for _, key := range []string{".rope.dimension_count", ".rope.dimension_count_swa"} {
+		if n, _ := f.Uint(arch + key); n%2 != 0 || head > 0 && n > head {
+			return fmt.Errorf("%s is %d, want an even number up to %d", arch+key, n, head)
+		}
+	}
+	return nil
+}
+
+// notWeights are the types that the engine stores other things in, and cannot
+// multiply with.
+var notWeights = []string{"I8", "I16", "I32", "I64", "F64", "Q8_1", "Q8_K"}
+
+// checkTypes refuses tensors that the engine would end the process over when it
+// computes with them: numbers that are no weights, and vectors such as those of
+// a norm, which it adds and multiplies, in anything but 32-bit floats.
+func checkTypes(f *gguf.File) error {
+	for _, t := range f.Tensors {
+		if slices.Contains(notWeights, t.Type.String()) || isVector(t) && t.Type != gguf.F32 {
+			return fmt.Errorf("tensor %q of %d dimensions is of type %s", t.Name, len(t.Dims), t.Type)
+		}
+	}
+	return nil
+}
+
+// isVector reports whether t is a row of numbers, unless it is the single output
+// of a classifier.
+func isVector(t gguf.Tensor) bool {
+	return !strings.HasPrefix(t.Name, "cls.") && !slices.ContainsFunc(t.Dims[1:], func(n uint64) bool { return n != 1 })
 }
 
 // checkVocabulary refuses a token that is there twice.
