@@ -54,7 +54,11 @@ func (r *retort) mayAsk(p models.Provider) error {
 	case r.cfg.Bool("offline") && !remote.IsLocal(p.BaseURL):
 		return withHint(fmt.Errorf("%s: %w", p.Name, errOffline), "--offline and RETORT_OFFLINE forbid remote models")
 	case p.KeyEnv != "" && key == "":
-		return withHint(fmt.Errorf("%s: %w", p.Name, errKeyMissing), "put "+p.KeyEnv+" into the environment or .env")
+		where := "the environment or .env"
+		if r.cfg.Value("home").Origin == ".env" {
+			where = ".env, which names the home: keys of the environment do not count then"
+		}
+		return withHint(fmt.Errorf("%s: %w", p.Name, errKeyMissing), "put "+p.KeyEnv+" into "+where)
 	}
 	return nil
 }
