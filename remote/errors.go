@@ -115,7 +115,7 @@ func (c *Call) Refused(ctx context.Context, err error, said func(error) string) 
 	case c.Status() >= http.StatusBadRequest:
 		words := said(err)
 		if words == "" {
-			words = err.Error()
+			words = http.StatusText(c.Status())
 		}
 		return c.StatusError(words)
 	case !c.sent: // SDKs know what some models do not take

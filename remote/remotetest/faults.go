@@ -71,6 +71,8 @@ func (a Adapter) refusals(t *testing.T) {
 		"bad request":  {a.Wire.Status(400, "no such field"), remote.StatusError{Status: 400, Message: "no such field"}, false, llm.ErrBadRequest},
 		"too long": {a.Wire.Status(400, "maximum context length is 8192"),
 			remote.StatusError{Status: 400, Message: "maximum context length is 8192"}, false, llm.ErrContextOverflow},
+		"no words": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) },
+			remote.StatusError{Status: 503, Message: "Service Unavailable"}, true, nil},
 		"no JSON and no end": {func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(502)
 			io.WriteString(w, "<html>")
