@@ -125,7 +125,11 @@ func (s *remotes) wrapped(m llm.Model, o models.Offer, p models.Provider) llm.Mo
 		}
 		s.shared[p.Name] = share
 	}
-	m = wrap.Timeout(m, wrap.Timeouts{First: 2 * time.Minute, Between: time.Minute, Total: 15 * time.Minute})
+	first := 2 * time.Minute
+	if o.Thinks { // before it says anything
+		first = 10 * time.Minute
+	}
+	m = wrap.Timeout(m, wrap.Timeouts{First: first, Between: time.Minute, Total: 15 * time.Minute})
 	m = wrap.Breaker(wrap.Limit(m, share.limiter), wrap.BreakerOptions{})
 	return wrap.Price(wrap.Retry(m, wrap.RetryOptions{Budget: &share.budget}), ratesOf(o, p))
 }
