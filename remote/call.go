@@ -81,6 +81,9 @@ func (c *Call) Err() error {
 	if c.stream == nil {
 		return nil
 	}
+	if c.stream.err == nil { // the line before the end may be passed on already
+		return c.stream.lines.Err()
+	}
 	return c.stream.err
 }
 

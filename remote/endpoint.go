@@ -119,9 +119,12 @@ func (e *Endpoint) Sampling(s llm.Sampling) (llm.Sampling, []string) {
 		return s, nil
 	}
 	var warnings []string
-	for name, set := range map[string]bool{"temperature": s.Temperature != nil, "top_p": s.TopP != nil, "top_k": s.TopK != nil} {
-		if set {
-			warnings = append(warnings, name+": the model takes none")
+	for _, p := range []struct {
+		name string
+		set  bool
+	}{{"temperature", s.Temperature != nil}, {"top_p", s.TopP != nil}, {"top_k", s.TopK != nil}} {
+		if p.set {
+			warnings = append(warnings, p.name+": the model takes none")
 		}
 	}
 	s.Temperature, s.TopP, s.TopK = nil, nil, nil

@@ -32,6 +32,15 @@ func (e *connectionError) Retryable() (time.Duration, bool) { return 0, true }
 // Hint returns one sentence on what the user can do.
 func (e *connectionError) Hint() string { return "check the network and the base URL" }
 
+// cutError is a connection that was lost in the middle of an answer. Who has seen
+// nothing of that may ask again.
+type cutError struct{ cause string }
+
+func (e *cutError) Error() string { return e.cause }
+
+// Retryable says that the same request may succeed later.
+func (e *cutError) Retryable() (time.Duration, bool) { return 0, true }
+
 // StatusError is what a service says instead of an answer, or in the middle of
 // one. It wraps llm.ErrContextOverflow or llm.ErrBadRequest where it means them.
 type StatusError struct {
@@ -106,7 +115,7 @@ func (c *Call) Refused(ctx context.Context, err error, said func(error) string) 
 	case c.Status() >= http.StatusBadRequest:
 		words := said(err)
 		if words == "" {
-			words = err.Error()
+			words = http.StatusText(c.Status())
 		}
 		return c.StatusError(words)
 	case !c.sent: // SDKs know what some models do not take
@@ -125,8 +134,10 @@ func (c *Call) Broken(ctx context.Context, status int, err error) error {
 		return ctx.Err()
 	case status != 0:
 		err = &StatusError{Status: status, Provider: c.e.Provider(), Message: c.e.Scrub(err.Error())}
+	case c.Err() == errTooLong || c.Err() == errCutRune:
+		err = c.Err()
 	case c.Err() != nil:
-		err = errors.New(c.e.Scrub(c.Err().Error()))
+		err = &cutError{c.e.Scrub(c.Err().Error())}
 	default:
 		err = errors.New(c.e.Scrub(err.Error()))
 	}
@@ -138,7 +149,7 @@ func (c *Call) Ended(ctx context.Context) error {
 	if c.Err() != nil || ctx.Err() != nil {
 		return c.Broken(ctx, 0, c.Err())
 	}
-	return llm.ErrIncomplete
+	return fmt.Errorf("%w: %w", llm.ErrIncomplete, &cutError{"it ended without a mark"})
 }
 
 // retryAfter reads the header's two forms, seconds and a date, and the finer one

@@ -8,15 +8,17 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
 // startProviders runs a service that speaks the three wire formats, at $PROVIDERS. It
 // answers "four", refuses keys that begin with "bad" while quoting them, and notes
-// each request in $WORK/calls.
+// each request in $WORK/calls. Under /flaky it is busy once.
 func startProviders(env *testscript.Env) {
 	calls := filepath.Join(env.WorkDir, "calls")
+	var busy atomic.Int32
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
 		key := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ") + r.Header.Get("X-Api-Key") + r.Header.Get("X-Goog-Api-Key")
@@ -24,6 +26,11 @@ func startProviders(env *testscript.Env) {
 		if strings.HasPrefix(key, "bad") {
 			w.WriteHeader(http.StatusUnauthorized)
 			fmt.Fprintf(w, `{"error":{"message":"invalid key %s","code":401}}`, key)
+			return
+		}
+		if strings.HasPrefix(r.URL.Path, "/flaky/") && busy.Add(1) == 1 {
+			w.Header().Set("Retry-After", "0.1")
+			w.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}
 		w.Header().Set("Content-Type", "text/event-stream")

@@ -55,7 +55,11 @@ func (r *retort) mayAsk(p models.Provider) error {
 	case r.cfg.Bool("offline") && !remote.IsLocal(p.BaseURL):
 		return withHint(fmt.Errorf("%s: %w", p.Name, errOffline), "--offline and RETORT_OFFLINE forbid remote models")
 	case p.KeyEnv != "" && key == "":
-		return withHint(fmt.Errorf("%s: %w", p.Name, errKeyMissing), "put "+p.KeyEnv+" into the environment or .env")
+		where := "the environment or .env"
+		if r.cfg.Value("home").Origin == ".env" {
+			where = ".env, which names the home: keys of the environment do not count then"
+		}
+		return withHint(fmt.Errorf("%s: %w", p.Name, errKeyMissing), "put "+p.KeyEnv+" into "+where)
 	}
 	return nil
 }
@@ -122,7 +126,11 @@ func (s *remotes) wrapped(m llm.Model, o models.Offer, p models.Provider) llm.Mo
 		}
 		s.shared[p.Name] = share
 	}
-	m = wrap.Timeout(m, wrap.Timeouts{First: 2 * time.Minute, Between: time.Minute, Total: 15 * time.Minute})
+	first := 2 * time.Minute
+	if o.Thinks { // before it says anything
+		first = 10 * time.Minute
+	}
+	m = wrap.Timeout(m, wrap.Timeouts{First: first, Between: time.Minute, Total: 15 * time.Minute})
 	m = wrap.Breaker(wrap.Limit(m, share.limiter), wrap.BreakerOptions{})
 	return wrap.Price(wrap.Retry(m, wrap.RetryOptions{Budget: &share.budget}), ratesOf(o, p))
 }

@@ -58,11 +58,11 @@ func Load(src Sources) (*Config, error) {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("read %q: %w", src.DotEnv, err)
 	}
-	c := &Config{values: map[string]Value{}, secret: src.secret(dotenv)}
 	home := src.find(settings[0], dotenv, nil)
 	if home.Text == "" {
 		return nil, fmt.Errorf("%w: home is empty", ErrInvalid)
 	}
+	c := &Config{values: map[string]Value{}, secret: src.secret(home, dotenv)}
 	file, sections, err := readFile(filepath.Join(home.Text, "config.yaml"))
 	if err != nil {
 		return nil, err
@@ -98,10 +98,12 @@ func (src Sources) find(s Setting, dotenv, file map[string]string) Value {
 }
 
 // secret returns the lookup of keys: the environment comes before the .env file,
-// and nothing else has any.
-func (src Sources) secret(dotenv map[string]string) func(string) (string, string) {
+// and nothing else has any. With a home that the .env file names, its own keys alone
+// count: a folder from elsewhere could otherwise have the user's keys sent wherever
+// its config.yaml says.
+func (src Sources) secret(home Value, dotenv map[string]string) func(string) (string, string) {
 	return func(name string) (string, string) {
-		if v, ok := src.Getenv(name); ok && v != "" {
+		if v, ok := src.Getenv(name); ok && v != "" && home.Origin != ".env" {
 			return v, "environment"
 		}
 		if v := dotenv[name]; v != "" {

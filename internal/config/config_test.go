@@ -115,6 +115,19 @@ func TestSecret_neverShows(t *testing.T) {
 	}
 }
 
+func TestSecret_aForeignHomeGetsNone(t *testing.T) {
+	home := t.TempDir()
+	write(t, filepath.Join(home, ".env"), "RETORT_HOME="+home+"\nA_KEY=of-the-folder\n")
+	c, err := config.Load(sources(home, map[string]string{"A_KEY": "mine", "B_KEY": "mine"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, _ := c.Secret("A_KEY")
+	if b, _ := c.Secret("B_KEY"); a != "of-the-folder" || b != "" {
+		t.Errorf("keys %q and %q, want those of .env alone", a, b)
+	}
+}
+
 func TestSettings_defaultsAreValid(t *testing.T) {
 	if _, err := config.Load(sources(t.TempDir(), nil)); err != nil {
 		t.Error(err)

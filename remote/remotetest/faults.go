@@ -71,6 +71,8 @@ func (a Adapter) refusals(t *testing.T) {
 		"bad request":  {a.Wire.Status(400, "no such field"), remote.StatusError{Status: 400, Message: "no such field"}, false, llm.ErrBadRequest},
 		"too long": {a.Wire.Status(400, "maximum context length is 8192"),
 			remote.StatusError{Status: 400, Message: "maximum context length is 8192"}, false, llm.ErrContextOverflow},
+		"no words": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) },
+			remote.StatusError{Status: 503, Message: "Service Unavailable"}, true, nil},
 		"no JSON and no end": {func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(502)
 			io.WriteString(w, "<html>")
@@ -103,23 +105,24 @@ func (a Adapter) refusals(t *testing.T) {
 func (a Adapter) broken(t *testing.T) {
 	w := a.Wire
 	for name, tc := range map[string]struct {
-		chat http.HandlerFunc
-		says string
+		chat  http.HandlerFunc
+		says  string
+		retry bool // it is worth another try, as far as nothing was seen
 	}{
-		"clean close before the end": {Events(w.Open, w.Text("half ")), "answer is incomplete"},
-		"nothing at all":             {Events(""), "answer is incomplete"},
+		"clean close before the end": {Events(w.Open, w.Text("half ")), "answer is incomplete", true},
+		"nothing at all":             {Events(""), "answer is incomplete", true},
 		"connection reset": {func(rw http.ResponseWriter, _ *http.Request) {
 			Send(rw, w.Open, w.Text("half "), w.Text("more ")[:20])
 			panic(http.ErrAbortHandler)
-		}, "answer is incomplete: "},
-		"cut record":           {Events(w.Open, w.Text("half "), strings.TrimSpace(w.Text("rest"))[:30]), "answer is incomplete"},
-		"error in the middle":  {Events(w.Open, w.Text("half "), w.Failure("upstream died")), "upstream died"},
-		"error at once":        {Events(w.Failure("no capacity")), "no capacity"},
-		"HTML":                 {Events("<html>\x1b[31m busy</html>"), "answer is incomplete"},
-		"huge line":            {Events(w.Open, w.Text(strings.Repeat("x", 9<<20)), w.Close(llm.FinishStop, llm.Usage{})), "more than an answer can hold"},
-		"half a rune":          {Events(w.Open, strings.Replace(w.Text("caf@"), "@", "\xc3", 1), w.Close(llm.FinishStop, llm.Usage{})), "cut in two"},
-		"half a pair":          {Events(w.Open, strings.Replace(w.Text("caf@"), "@", `\ud83d`, 1), w.Close(llm.FinishStop, llm.Usage{})), "cut in two"},
-		"event without an end": {Events(w.Open, strings.Repeat("data: "+strings.Repeat("x", 1<<20)+"\n", 10)), "answer is incomplete"},
+		}, "answer is incomplete: ", true},
+		"cut record":           {Events(w.Open, w.Text("half "), strings.TrimSpace(w.Text("rest"))[:30]), "answer is incomplete", false},
+		"error in the middle":  {Events(w.Open, w.Text("half "), w.Failure("upstream died")), "upstream died", false},
+		"error at once":        {Events(w.Failure("no capacity")), "no capacity", false},
+		"HTML":                 {Events("<html>\x1b[31m busy</html>"), "answer is incomplete", false},
+		"huge line":            {Events(w.Open, w.Text(strings.Repeat("x", 9<<20)), w.Close(llm.FinishStop, llm.Usage{})), "more than an answer can hold", false},
+		"half a rune":          {Events(w.Open, strings.Replace(w.Text("caf@"), "@", "\xc3", 1), w.Close(llm.FinishStop, llm.Usage{})), "cut in two", false},
+		"half a pair":          {Events(w.Open, strings.Replace(w.Text("caf@"), "@", `\ud83d`, 1), w.Close(llm.FinishStop, llm.Usage{})), "cut in two", false},
+		"event without an end": {Events(w.Open, strings.Repeat("data: "+strings.Repeat("x", 1<<20)+"\n", 10)), "answer is incomplete", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, _ := a.Open(t, tc.chat)
@@ -129,6 +132,10 @@ func (a Adapter) broken(t *testing.T) {
 			}
 			if !errors.Is(last, llm.ErrIncomplete) || !strings.Contains(last.Error(), tc.says) {
 				t.Errorf("error %v, want ErrIncomplete with %q", last, tc.says)
+			}
+			var r interface{ Retryable() (time.Duration, bool) }
+			if retry := errors.As(last, &r); tc.retry && !retry || strings.Contains(tc.says, "cut in two") && retry {
+				t.Errorf("error %v: retryable %t", last, retry)
 			}
 			CheckText(t, last)
 		})
