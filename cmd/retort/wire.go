@@ -12,6 +12,7 @@ import (
 
 	"retort/dataset"
 	"retort/ensemble"
+	"retort/ensemble/routing"
 	"retort/internal/config"
 	"retort/internal/setup"
 	"retort/llm"
@@ -182,7 +183,7 @@ type memberChoice struct {
 	ids      []string // exactly these, if any
 	n        int      // else the n best for taskType
 	taskType string
-	skills   ensemble.Skills // what earlier questions taught; may be nil
+	skills   routing.Skills // what earlier questions taught; may be nil
 }
 
 // members opens the members of an ensemble.
@@ -224,7 +225,7 @@ type rankedModel struct {
 // ranked returns the models that can take part in answering taskType, the best
 // first: the bases by the catalogue's scores, and what was trained for this very
 // task by the accuracy that its gate measured; both as corrected by skills.
-func (r *retort) ranked(taskType string, skills ensemble.Skills) ([]rankedModel, error) {
+func (r *retort) ranked(taskType string, skills routing.Skills) ([]rankedModel, error) {
 	reg, err := r.registry()
 	if err != nil {
 		return nil, err
