@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -76,21 +77,22 @@ func runEnsemble(ctx context.Context, c *cli.Context, r *retort) error {
 		return queryErr
 	}
 	view := newOutcomeView(question, outcome)
-	log := queryOf(outcome, "ensemble")
-	if queryErr == nil && !c.Bool("no-keep") {
-		if view.Example, err = r.collect(ctx, outcome, req, taskType); err != nil {
+	keepErr := r.record(ctx, &view, outcome, req, queryErr == nil && !c.Bool("no-keep"))
+	view.print(r) // even where it could not be kept: it was paid for
+	return errors.Join(r.object(view), queryErr, keepErr)
+}
+
+// record keeps the answer, if that is wanted, and logs the query.
+func (r *retort) record(ctx context.Context, view *outcomeView, o ensemble.Outcome, req llm.Request, keep bool) error {
+	log := queryOf(o, "ensemble")
+	if keep {
+		kept, err := r.collect(ctx, o, req, o.TaskType)
+		if err != nil {
 			return err
 		}
-		log.ExampleID = view.Example.ID
+		view.Example, log.ExampleID = kept, kept.ID
 	}
-	if err := r.logQuery(ctx, log); err != nil {
-		return err
-	}
-	view.print(r)
-	if err := r.object(view); err != nil {
-		return err
-	}
-	return queryErr
+	return r.logQuery(ctx, log)
 }
 
 // ensemble opens the members, judges and other helpers that the flags name, and
@@ -100,7 +102,8 @@ func (r *retort) ensemble(ctx context.Context, c *cli.Context, strategy ensemble
 	if err != nil {
 		return nil, 0, err
 	}
-	members, err := r.members(ctx, memberChoice{ids: c.StringSlice("members"), n: c.Int("models"), taskType: taskType, skills: known.skills})
+	members, err := r.members(ctx, memberChoice{ids: c.StringSlice("members"), n: c.Int("models"), taskType: taskType, skills: known.skills,
+		priced: c.IsSet("max-cost")})
 	if err != nil {
 		return nil, 0, err
 	}
@@ -225,7 +228,7 @@ func (r *retort) judge(o ensemble.Outcome, req llm.Request, taskType string) (da
 	if o.FinishReason != llm.FinishStop {
 		return dataset.Example{}, collected{Reason: fmt.Sprintf("the answer did not come to its end (%s)", o.FinishReason)}
 	}
-	ex := exampleOf(o, req, taskType)
+	ex := r.exampleOf(o, req, taskType)
 	verdict := r.policy().Judge(ex)
 	k := collected{Kept: verdict.Keep, Quality: verdict.Score, Reason: verdict.Reason}
 	if verdict.Keep {
@@ -258,12 +261,12 @@ func (r *retort) scored(ex dataset.Example) dataset.Example {
 }
 
 // exampleOf is the joint between an ensemble's outcome and the data store.
-func exampleOf(o ensemble.Outcome, req llm.Request, taskType string) dataset.Example {
+func (r *retort) exampleOf(o ensemble.Outcome, req llm.Request, taskType string) dataset.Example {
 	ex := dataset.Example{
 		Messages: req.Messages, Response: strings.TrimSpace(o.Answer),
 		QualityScore: o.Confidence, TaskType: taskType, ModelsAgreed: o.Agreed && heard(o) > 1,
 		Source: dataset.Source{Kind: "ensemble", Models: o.Models(), Strategy: string(o.Strategy),
-			Seed: req.Sampling.Seed, Terms: termsOf(o.Models()), CostUSD: o.CostUSD},
+			Seed: req.Sampling.Seed, Terms: r.termsOf(o.Models()), CostUSD: o.CostUSD},
 	}
 	for _, c := range o.Candidates {
 		ex.Candidates = append(ex.Candidates, dataset.Candidate{Model: c.Model, Response: strings.TrimSpace(c.Text), Score: c.Score})
@@ -288,8 +291,14 @@ func heard(o ensemble.Outcome) (n int) {
 
 // termsOf is the terms class of an answer that all of these models gave: open
 // only if each of them is known to be.
-func termsOf(ids []string) string {
+func (r *retort) termsOf(ids []string) string {
 	for _, id := range ids {
+		if terms, ok := remoteTerms(r.cfg, id); ok {
+			if terms != models.TermsOpen {
+				return models.TermsRestricted
+			}
+			continue
+		}
 		open := slices.ContainsFunc(models.Catalogue(), func(e models.Entry) bool {
 			return e.ID == registryID(id) && e.Terms == models.TermsOpen
 		})

@@ -24,7 +24,8 @@ func (p *program) setupCommand() *cli.Command {
 
 func (p *program) doctorCommand() *cli.Command {
 	return p.verb(&cli.Command{Name: "doctor", Usage: "show what is installed, where it came from, and how to mend what is missing",
-		Description: "Exit status 3 means that something is missing."}, runDoctor)
+		Description: "Exit status 3 means that something is missing.",
+		Flags:       []cli.Flag{&cli.BoolFlag{Name: "providers", Usage: "instead: make one small call with each key of an enabled provider and say what is wrong"}}}, runDoctor)
 }
 
 // engineLibrary lets the set-up handle the engine without knowing it.
@@ -127,7 +128,10 @@ type doctorView struct {
 	Current  string      `json:"model_in_use,omitempty"`
 }
 
-func runDoctor(ctx context.Context, _ *cli.Context, r *retort) error {
+func runDoctor(ctx context.Context, c *cli.Context, r *retort) error {
+	if c.Bool("providers") {
+		return runDoctorProviders(ctx, r)
+	}
 	pieces, err := r.pieces()
 	if err != nil {
 		return err

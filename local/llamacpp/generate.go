@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"retort/llm"
@@ -18,8 +19,12 @@ type sample struct {
 	out   int // tokens drawn, without the end mark
 	first time.Duration
 
-	path  []int32 // scoring: the tokens that are to follow the prompt
-	score float64 // scoring: their log-probability so far
+	form  *state // where it is in the form that it must have; nil where that is free
+	shown string // the answer so far, where it must have a form
+
+	path   []int32 // scoring: the tokens that are to follow the prompt
+	score  float64 // scoring: their log-probability so far
+	scored int     // scoring: of how many of them
 }
 
 // generation draws the answers to a request.
@@ -29,6 +34,7 @@ type generation struct {
 	logprobs int // alternatives to report per token; 0 for no log-probabilities
 	begun    time.Time
 	words    words
+	form     *form // nil where the form of the answer is free
 	job      *job
 }
 
@@ -51,7 +57,17 @@ func (g *generation) choose(b *branch, _ int, logits []float32) ([]fork, error) 
 	var forks []fork
 	for _, s := range b.samples {
 		token := g.sampler.draw(s.rng)
-		if g.accept(s, token, report) {
+		if g.form != nil {
+			var err error
+			if token, err = g.form.bind(s, token, logits); err != nil {
+				return nil, err
+			}
+		}
+		goesOn, err := g.accept(s, token, report)
+		if err != nil {
+			return nil, err
+		}
+		if goesOn {
 			forks = join(forks, token, s)
 		}
 	}
@@ -70,42 +86,54 @@ func join(forks []fork, token int32, s *sample) []fork {
 }
 
 // accept takes the next token of s; false if the answer has ended.
-func (g *generation) accept(s *sample, token int32, report *reporter) bool {
+func (g *generation) accept(s *sample, token int32, report *reporter) (bool, error) {
 	if s.first == 0 {
 		s.first = time.Since(g.begun)
 	}
 	if g.words.endsAnswer(token) {
 		last, _ := s.text.rest()
-		g.finish(s, last, llm.FinishStop)
-		return false
+		return false, g.finish(s, last, llm.FinishStop)
 	}
 	s.out++
 	ev, stopped := s.text.add(g.words.piece(token), report.of(token))
 	if stopped {
-		g.finish(s, ev, llm.FinishStop)
-		return false
+		return false, g.finish(s, ev, llm.FinishStop)
 	}
 	g.show(s, ev)
-	if s.out < g.limit {
-		return true
+	whole := s.form != nil && s.form.full()
+	if s.out < g.limit && !whole {
+		return true, nil
 	}
-	reason := llm.FinishLength
 	last, stopped := s.text.rest()
-	if stopped {
-		reason = llm.FinishStop
+	if stopped || whole {
+		return false, g.finish(s, last, llm.FinishStop)
 	}
-	g.finish(s, last, reason)
-	return false
+	return false, g.finish(s, last, llm.FinishLength)
 }
 
 func (g *generation) show(s *sample, ev llm.Text) {
+	if g.form != nil {
+		s.shown += ev.Delta
+	}
 	if ev.Delta != "" || len(ev.Logprobs) > 0 {
 		g.job.box.put(message{sample: s.index, event: ev})
 	}
 }
 
-func (g *generation) finish(s *sample, last llm.Text, reason llm.FinishReason) {
+func (g *generation) finish(s *sample, last llm.Text, reason llm.FinishReason) error {
 	g.show(s, last)
+	if g.form != nil && reason == llm.FinishStop {
+		if err := g.form.whole(s); err != nil {
+			return err
+		}
+	}
+	called, err := g.call(s, reason)
+	if err != nil {
+		return err
+	}
+	if called {
+		reason = llm.FinishToolCalls
+	}
 	cached := g.job.cached
 	if s.index > 0 { // the prompt was computed for the first sample
 		cached = len(g.job.prompt)
@@ -115,6 +143,24 @@ func (g *generation) finish(s *sample, last llm.Text, reason llm.FinishReason) {
 		Usage:        llm.Usage{InputTokens: len(g.job.prompt), CachedTokens: cached, OutputTokens: s.out},
 		Timing:       llm.Timing{FirstToken: s.first, Total: time.Since(g.begun)},
 	}})
+	return nil
+}
+
+// call hands out the tool calls of an answer that has ended, or what looked
+// like one and is text; true if there are any.
+func (g *generation) call(s *sample, reason llm.FinishReason) (bool, error) {
+	if s.text.call == nil {
+		return false, nil
+	}
+	calls, text, err := s.text.call.calls(reason == llm.FinishLength)
+	if err != nil {
+		return false, err
+	}
+	g.show(s, s.text.show(text, true))
+	for _, c := range calls {
+		g.job.box.put(message{sample: s.index, event: c})
+	}
+	return len(calls) > 0, nil
 }
 
 // reporter makes the log-probabilities of one position. A nil reporter makes
@@ -210,6 +256,8 @@ func gather(r *llm.Response, msg message) bool {
 	case llm.Text:
 		r.Text += ev.Delta
 		r.Logprobs = append(r.Logprobs, ev.Logprobs...)
+	case llm.ToolCall:
+		r.ToolCalls = append(r.ToolCalls, ev)
 	case llm.Done:
 		r.Index, r.FinishReason, r.Usage, r.Timing = msg.sample, ev.FinishReason, ev.Usage, ev.Timing
 		return true
@@ -223,16 +271,13 @@ func (m *Model) ask(ctx context.Context, req llm.Request, n int) (*job, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if err := req.Validate(); err != nil {
-		return nil, err
-	}
-	if err := m.Describe().Check(req); err != nil {
+	if err := m.check(req); err != nil {
 		return nil, err
 	}
 	if n < 1 {
 		return nil, fmt.Errorf("%w: %d samples, want 1 or more", llm.ErrBadRequest, n)
 	}
-	prompt, err := m.promptTokens(req.Messages)
+	prompt, err := m.promptTokens(req.Messages, req.Tools...)
 	if err != nil {
 		return nil, err
 	}
@@ -244,22 +289,39 @@ func (m *Model) ask(ctx context.Context, req llm.Request, n int) (*job, error) {
 		limit = min(limit, most)
 	}
 	j := &job{ctx: ctx, prompt: prompt, box: newMailbox()}
-	j.chooser = &generation{sampler: newSampler(req.Sampling), limit: limit, logprobs: req.Logprobs,
-		begun: begun, words: m.vocab, job: j}
+	g := &generation{sampler: newSampler(req.Sampling), limit: limit, logprobs: req.Logprobs,
+		begun: begun, words: m.words, job: j}
+	if len(req.Tools) > 0 {
+		if g.words, err = m.callWords(); err != nil {
+			return nil, err
+		}
+	}
+	if g.form, err = newForm(req, g.words, m.template.lead, m.vocab.tokenIndex); err != nil {
+		return nil, err
+	}
+	j.chooser = g
 	for i := range n {
-		j.samples = append(j.samples, m.newSample(req.Sampling, i))
+		j.samples = append(j.samples, m.newSample(req, g.form, i))
 	}
 	return j, m.sched.submit(j)
 }
 
-func (m *Model) newSample(p llm.Sampling, i int) *sample {
-	seed := rand.Int64()
+func (m *Model) newSample(req llm.Request, f *form, i int) *sample {
+	p, seed := req.Sampling, rand.Int64()
 	if p.Seed != nil {
 		seed = *p.Seed + int64(i)
 	}
 	s := &sample{index: i, rng: rand.New(rand.NewPCG(uint64(seed), 0))}
 	s.text.lead = m.template.lead
-	s.text.stop.stops = append(append([]string(nil), p.Stop...), m.template.stops...)
+	if len(req.Tools) > 0 {
+		s.text.call = &callGate{form: m.template.calls, tools: req.Tools}
+	}
+	s.text.stop.stops = slices.Clone(p.Stop)
+	if f != nil { // the form says where the answer ends, the template does not
+		s.form = f.matcher.root
+	} else {
+		s.text.stop.stops = append(s.text.stop.stops, m.template.stops...)
+	}
 	return s
 }
 

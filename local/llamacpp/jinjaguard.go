@@ -26,7 +26,7 @@ const (
 
 // Bounds of one rendering.
 const (
-	renderSteps = 100_000
+	renderSteps = 50_000
 	renderDepth = 32 // macros that call each other
 	renderTime  = 2 * time.Second
 	renderBytes = 16 << 20  // of output, beside what the messages hold
@@ -60,6 +60,7 @@ func guardJinja(source string) (string, error) {
 		if err := vetTag(t.body); err != nil {
 			return "", fmt.Errorf("%w in the tag %.60q", err, strings.TrimSpace(t.body))
 		}
+		t.body = ownFilters(t.body)
 		out.WriteString(guardTag(t))
 	}
 	return out.String(), nil
@@ -112,6 +113,9 @@ func vetTag(body string) error {
 	growth := 1
 	for i, t := range tokens {
 		called := i > 0 && (tokens[i-1] == "." || tokens[i-1] == "|")
+		if strings.HasPrefix(t, "__") { // Python's own attributes, by which templates break out elsewhere
+			return errors.New("name " + t)
+		}
 		switch t {
 		case "*", "**":
 			return errors.New("operator " + t)
@@ -237,7 +241,8 @@ func (b *renderBudget) functions() map[string]jinja.Value {
 			b.depth++
 			return jinja.None(), nil
 		}),
-		"range": define("range", boundedRange),
+		"range":    define("range", boundedRange),
+		jsonFilter: jinja.NewCallable(jsonFilter, toJSON),
 	}
 }
 

@@ -27,7 +27,7 @@ func TestModel_passesTheExam(t *testing.T) {
 
 func TestModel_describesItself(t *testing.T) {
 	m := testModel(t, smol, Options{ContextSize: 300})
-	if d := m.Describe(); d != (llm.Description{ContextSize: 300, Local: true}) {
+	if d := m.Describe(); d != (llm.Description{ContextSize: 300, Local: true, Formats: true, Logprobs: true}) {
 		t.Errorf("Describe = %+v", d)
 	}
 	if !strings.HasPrefix(m.ID(), "llamacpp/") {

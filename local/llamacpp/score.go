@@ -29,7 +29,10 @@ func (sc *scoring) choose(b *branch, pos int, logits []float32) ([]fork, error) 
 	var forks []fork
 	for _, s := range b.samples {
 		token := s.path[at]
-		s.score += float64(logits[token]) - norm
+		if at == s.scored { // else the branch had to make way, and is decoded again
+			s.score += float64(logits[token]) - norm
+			s.scored++
+		}
 		if !last {
 			continue
 		}
@@ -73,19 +76,19 @@ func (m *Model) Score(ctx context.Context, req llm.Request, continuations []stri
 }
 
 func (m *Model) score(ctx context.Context, req llm.Request, continuations []string) ([]llm.Score, error) {
-	if err := req.Validate(); err != nil {
+	if err := m.check(req); err != nil {
 		return nil, err
 	}
 	if len(continuations) == 0 {
 		return nil, nil
 	}
-	prompt, err := m.promptTokens(req.Messages)
+	prompt, err := m.promptTokens(req.Messages, req.Tools...)
 	if err != nil {
 		return nil, err
 	}
 	j := &job{ctx: ctx, prompt: prompt, box: newMailbox()}
 	j.chooser = &scoring{job: j}
-	follow, err := m.follower(prompt, req.Messages)
+	follow, err := m.follower(prompt, req)
 	if err != nil {
 		return nil, err
 	}

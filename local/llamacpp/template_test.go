@@ -39,7 +39,7 @@ func TestTemplate_rendersAsTheTrainingSide(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", c.Template, err)
 		}
-		got, err := tmpl.render(c.Messages, c.AddPrompt)
+		got, err := tmpl.render(c.Messages, nil, c.AddPrompt)
 		if got != c.Text || (err != nil) != (c.Error != "") {
 			t.Errorf("%s, %s, prompt %v:\n got %q, %v\nwant %q %s", c.Template, c.Talk, c.AddPrompt, got, err, c.Text, c.Error)
 		}
@@ -100,18 +100,44 @@ func TestTemplate_hostile(t *testing.T) {
 		"a long source":       double(99999, "{{ 1 }}"),
 		"raw":                 "{% raw %}{{ x }}{% endraw %}",
 		"panic":               "{{ messages | tojson(indent=-1) }}",
+		"wide indent":         "{{ messages | tojson(indent=1025) }}",
+		"globals":             "{{ messages.__globals__ }}",
+		"globals of a cycler": "{{ cycler.__init__.__globals__.os.popen('id').read() }}",
+		"class":               "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+		"builtins":            "{% for c in [].__class__.__base__.__subclasses__() %}{{ c }}{% endfor %}",
+		"endless cycler":      "{% set c = cycler('a') %}{% for i in range(9999) %}{% for j in range(9999) %}{% if c.next() %}{% endif %}{% endfor %}{% endfor %}",
+		"many loops in turn":  double(200, "{% for i in range(9999) %}{% endfor %}"),
+		"range of 10^9":       "{{ range(1000000000) | list | length }}",
+		"include":             "{% include '/etc/passwd' %}",
+		"import":              "{% import 'os' as os %}{{ os }}",
+		"from import":         "{% from 'os' import system %}{{ system('id') }}",
+		"extends":             "{% extends '/etc/passwd' %}",
+		"string times":        "{{ 'a' * 1000000 * 1000000 }}",
+		"times of a variable": "{% set n = 1000000000 %}{{ 'a' * n }}",
+		"center":              "{{ 'a'.center(1000000000) }}",
+		"center by filter":    "{{ 'a' | center(1000000000) }}",
+		"ljust":               "{{ 'a'.ljust(1000000000) }}",
+		"format":              "{{ '%1000000000d' | format(1) }}",
+		"format of a string":  "{{ '{:>1000000000}'.format(1) }}",
+		"lipsum":              "{{ lipsum(n=1000000) }}",
+		"slices nested":       "{{ messages | slice(1000000000) | list }}",
+		"wrapped":             "{{ messages[0].content | wordwrap(0) }}",
 	} {
 		t.Run(name, func(t *testing.T) {
-			begun := time.Now()
-			tmpl, err := newTemplate(source, "", "")
-			if err == nil {
-				_, err = tmpl.prompt([]llm.Message{llm.User(strings.Repeat("a", 1000))})
+			best := time.Hour // of a few, for the machine may be busy
+			for range 3 {
+				begun := time.Now()
+				tmpl, err := newTemplate(source, "", "")
+				if err == nil {
+					_, err = tmpl.prompt([]llm.Message{llm.User(strings.Repeat("a", 1000))})
+				}
+				if err == nil || strings.Contains(err.Error(), "\n") {
+					t.Errorf("error %v, want one line", err)
+				}
+				best = min(best, time.Since(begun))
 			}
-			if err == nil || strings.Contains(err.Error(), "\n") {
-				t.Errorf("error %v, want one line", err)
-			}
-			if d := time.Since(begun); d > 5*renderTime {
-				t.Errorf("took %v", d)
+			if best > 100*time.Millisecond {
+				t.Errorf("took %v", best)
 			}
 		})
 	}

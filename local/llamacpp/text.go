@@ -10,7 +10,8 @@ import (
 type textStream struct {
 	utf8 utf8Gate
 	stop stopGate
-	lead string // taken off the start of the answer if it is there
+	lead string    // taken off the start of the answer if it is there
+	call *callGate // nil where the answer cannot call tools
 
 	fed, shown int // bytes of text that came in, and that were let out
 	logprobs   []placedLogprob
@@ -26,16 +27,22 @@ type placedLogprob struct {
 // asked for), and returns what may be shown and whether a stop text ended the
 // answer.
 func (t *textStream) add(piece string, lp *llm.TokenLogprob) (llm.Text, bool) {
-	start := t.fed
-	t.fed += len(piece)
-	if lp != nil {
-		t.logprobs = append(t.logprobs, placedLogprob{*lp, start, t.fed})
-	}
+	start, held := t.fed, len(t.utf8.held)
 	text := t.utf8.add(piece)
+	// As many bytes as came in, and what replaced ones that are no UTF-8 adds.
+	t.fed += len(text) + len(t.utf8.held) - held
+	if lp != nil {
+		t.logprobs = append(t.logprobs, placedLogprob{*lp, start, max(start, t.fed)})
+	}
 	if t.lead != "" && text != "" { // the first text of the answer
 		text = t.trimLead(text)
 	}
 	show, stopped := t.stop.add(text)
+	if t.call != nil {
+		if show = t.call.add(show); stopped {
+			show += t.call.rest()
+		}
+	}
 	return t.show(show, stopped), stopped
 }
 
@@ -47,6 +54,9 @@ func (t *textStream) rest() (llm.Text, bool) {
 		var more string
 		more, stopped = t.stop.rest()
 		show += more
+	}
+	if t.call != nil {
+		show = t.call.add(show) + t.call.rest()
 	}
 	return t.show(show, true), stopped
 }

@@ -155,3 +155,83 @@ func TestTextStream_showsLogprobsWithTheirText(t *testing.T) {
 		}
 	}
 }
+
+// FuzzTextStream feeds an answer in any pieces, with stop texts and a lead, and
+// holds the events to what callers rely on: the text does not depend on the
+// pieces, no event splits a character, no stop text shows, and the tokens come
+// in order, each with the event that shows its last byte.
+func FuzzTextStream(f *testing.F) {
+	f.Add(" héllo 😀 wörld END x", "END", "wö", " ", []byte{0})
+	f.Add("漢字漢字", "字", "x", "", []byte{1, 0, 3})
+	f.Add("a\xff\xe2\x82b\xe2\xff\xff", "b", "\n\nUser:", "a", []byte{1})
+	f.Add("ENEND", "END", "NEN", "E", []byte{0, 1})
+	f.Fuzz(func(t *testing.T, answer, a, b, lead string, cuts []byte) {
+		if a == "" || b == "" || !utf8.ValidString(a+b+lead) {
+			return
+		}
+		pieces := chunks(answer, cuts)
+		got, tokens, ends := runStream(t, pieces, []string{a, b}, lead)
+		if strings.Contains(got, a) || strings.Contains(got, b) {
+			t.Errorf("%q shows a stop text of %q", got, []string{a, b})
+		}
+		if !utf8.ValidString(answer) {
+			return
+		}
+		want := strings.TrimPrefix(answer, lead)
+		if len(pieces) > 0 && len(pieces[0]) < len(lead) { // a lead is one token
+			return
+		}
+		for _, stop := range []string{a, b} {
+			if before, _, _ := strings.Cut(strings.TrimPrefix(answer, lead), stop); len(before) < len(want) {
+				want = before
+			}
+		}
+		if got != want {
+			t.Errorf("%q in pieces %v: %q, want %q", answer, cuts, got, want)
+		}
+		// Each token is with the event in which its text ends.
+		shown := len(answer) - len(strings.TrimPrefix(answer, lead))
+		n := 0
+		for i, end := range ends {
+			n = tokens[i]
+			bytes := len(strings.Join(pieces[:n], ""))
+			if i < len(ends)-1 && bytes > shown+end {
+				t.Errorf("after %d bytes of %q the tokens of %d bytes were shown", shown+end, answer, bytes)
+			}
+		}
+		if bytes := len(strings.Join(pieces[:n], "")); got != "" && bytes < shown+len(got) {
+			t.Errorf("the tokens of %d bytes were shown, of a text of %d", bytes, shown+len(got))
+		}
+	})
+}
+
+// runStream returns the text of all events, and after each the number of tokens
+// and of bytes that were shown so far.
+func runStream(t *testing.T, pieces, stops []string, lead string) (text string, tokens, ends []int) {
+	t.Helper()
+	s := textStream{lead: lead, stop: stopGate{stops: stops}}
+	n := 0
+	take := func(ev llm.Text) {
+		if !utf8.ValidString(ev.Delta) {
+			t.Errorf("delta %q is not UTF-8", ev.Delta)
+		}
+		text += ev.Delta
+		for _, lp := range ev.Logprobs {
+			if n >= len(pieces) || lp.Token != pieces[n] {
+				t.Fatalf("token %d is %q", n, lp.Token)
+			}
+			n++
+		}
+		tokens, ends = append(tokens, n), append(ends, len(text))
+	}
+	for _, p := range pieces {
+		ev, stopped := s.add(p, &llm.TokenLogprob{Token: p})
+		take(ev)
+		if stopped {
+			return text, tokens, ends
+		}
+	}
+	ev, _ := s.rest()
+	take(ev)
+	return text, tokens, ends
+}

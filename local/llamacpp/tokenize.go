@@ -9,8 +9,8 @@ import (
 )
 
 // promptTokens renders messages up to the point where the answer begins.
-func (m *Model) promptTokens(messages []llm.Message) ([]int32, error) {
-	text, err := m.template.prompt(messages)
+func (m *Model) promptTokens(messages []llm.Message, tools ...llm.Tool) ([]int32, error) {
+	text, err := m.template.prompt(messages, tools...)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +40,7 @@ func (m *Model) tokens(text string) ([]int32, error) {
 // token would reach across the border between the two, Prompt stays what
 // Generate decodes, and Completion is tokenized from there.
 func (m *Model) Tokenize(messages []llm.Message, completion string) (llm.Tokens, error) {
-	if err := (llm.Request{Messages: messages}).Validate(); err != nil {
+	if err := m.check(llm.Request{Messages: messages}); err != nil {
 		return llm.Tokens{}, m.wrap("tokenize", err)
 	}
 	prompt, err := m.promptTokens(messages)
@@ -82,8 +82,8 @@ func (m *Model) afterHead(prompt []int32, head, text string) ([]int32, error) {
 // follower returns a function that does what after does for many texts behind
 // the same prompt, without reading the whole prompt again for each: the last
 // line of it decides how a text is cut, unless the first text shows otherwise.
-func (m *Model) follower(prompt []int32, messages []llm.Message) (func(text string) ([]int32, error), error) {
-	head, err := m.template.prompt(messages)
+func (m *Model) follower(prompt []int32, req llm.Request) (func(text string) ([]int32, error), error) {
+	head, err := m.template.prompt(req.Messages, req.Tools...)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +131,7 @@ func (t *chatTemplate) closed(messages []llm.Message, answer string) (string, er
 	if err != nil {
 		return "", err
 	}
-	whole, err := t.render(append(slices.Clip(messages), llm.Assistant(answer)), false)
+	whole, err := t.render(append(slices.Clip(messages), llm.Assistant(answer)), nil, false)
 	if err != nil {
 		return "", err
 	}

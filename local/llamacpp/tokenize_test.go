@@ -23,7 +23,7 @@ func TestTokenize_isWhatIsDecoded(t *testing.T) {
 		if n := resp.Usage.InputTokens; n != len(got.Prompt) {
 			t.Errorf("%s: Tokenize makes %d prompt tokens, Generate %d", id, len(got.Prompt), n)
 		}
-		text, err := m.template.render(append(slices.Clip(talk), llm.Assistant("It is 4.")), false)
+		text, err := m.template.render(append(slices.Clip(talk), llm.Assistant("It is 4.")), nil, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -85,5 +85,26 @@ func TestModel_refusesTextWithAZeroByte(t *testing.T) {
 	}
 	if _, err := m.Score(t.Context(), greedy("a", 1), []string{"b", ""}); !errors.Is(err, llm.ErrBadRequest) {
 		t.Errorf("an empty continuation: %v, want ErrBadRequest", err)
+	}
+}
+
+// TestTokenize_plainBeginsAsTrained wants the token at the start where the
+// vocabulary asks for one, once, and no other in its place.
+func TestTokenize_plainBeginsAsTrained(t *testing.T) {
+	for _, id := range []string{smol, gemma} {
+		m := testModel(t, id, Options{Template: "plain", ContextSize: 256})
+		tokens, err := m.Tokenize([]llm.Message{llm.User("hi")}, "yes")
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for _, token := range tokens.Prompt {
+			if token == m.vocab.bos {
+				n++
+			}
+		}
+		if want := map[bool]int{true: 1}[m.vocab.addBOS]; n != want {
+			t.Errorf("%s: %d times the token at the start in %v, want %d", id, n, tokens.Prompt, want)
+		}
 	}
 }

@@ -19,7 +19,16 @@ type vocab struct {
 	eot    int32 // end of turn; noToken if the vocabulary has none
 	addBOS bool  // whether the model was trained with bos at the start
 
-	pieces map[int32]string // of the scheduler's goroutine
+	pieces map[int32]string // of the scheduler's goroutine, as is
+	index  *tokenIndex      // nil until it is needed
+}
+
+// tokenIndex returns the index of all tokens.
+func (v *vocab) tokenIndex() *tokenIndex {
+	if v.index == nil {
+		v.index = newTokenIndex(v, v.size)
+	}
+	return v.index
 }
 
 // noToken stands for a special token that a vocabulary does not have.
@@ -69,6 +78,11 @@ func (v *vocab) start(ids []int32) []int32 {
 func (v *vocab) endsAnswer(token int32) bool {
 	return llama.VocabIsEOG(v.handle, llama.Token(token))
 }
+
+// endless is a vocabulary none of whose tokens ends an answer.
+type endless struct{ *vocab }
+
+func (endless) endsAnswer(int32) bool { return false }
 
 // piece returns the bytes of a token, which may be part of a UTF-8 sequence;
 // none for a control token.

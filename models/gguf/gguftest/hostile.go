@@ -18,7 +18,7 @@ type Case struct {
 // and every rule of the format broken once.
 func Hostile() []Case {
 	var all []Case
-	for _, part := range [][]Case{hostileStart(), hostileCounts(), hostileMeta(), hostileArrays(), hostileAlignment(), hostileTensors(), hostilePlaces()} {
+	for _, part := range [][]Case{hostileStart(), hostileCounts(), hostileMeta(), hostileArrays(), hostileAlignment(), hostileTensors(), hostilePlaces(), hostileCuts()} {
 		all = append(all, part...)
 	}
 	return all
@@ -36,6 +36,9 @@ func hostileStart() []Case {
 		{"version 0", Header(0, 0, 0), gguf.ErrMalformed},
 		{"version 1", Header(1, 0, 0), gguf.ErrMalformed},
 		{"version 4", Header(4, 0, 0), gguf.ErrMalformed},
+		{"version 99", Header(99, 0, 0), gguf.ErrMalformed},
+		{"version 2^32-1", Header(math.MaxUint32, 0, 0), gguf.ErrMalformed},
+		{"magic backwards", []byte("FUGG" + strings.Repeat("\x00", 60)), gguf.ErrNotGGUF},
 		{"big endian", Header(3<<24, 0, 0), gguf.ErrMalformed},
 		{"no counts", Header(3, 0, 0)[:8], gguf.ErrTruncated},
 		{"half the counts", Header(3, 0, 0)[:20], gguf.ErrTruncated},
@@ -50,6 +53,9 @@ func hostileCounts() []Case {
 		{"tensor count over the file", append(Header(3, 4, 0), room[:99]...), gguf.ErrTruncated},
 		{"tensor count over the limit", append(Header(3, 70_000, 0), room...), gguf.ErrMalformed},
 		{"pair count 2^64-1", append(Header(3, 0, math.MaxUint64), room[:99]...), gguf.ErrTruncated},
+		{"pair count 2^63", append(Header(3, 0, 1<<63), room[:99]...), gguf.ErrTruncated},
+		{"pair count over the file", append(Header(3, 0, 8), room[:99]...), gguf.ErrTruncated},
+		{"both counts 2^64-1", append(Header(3, math.MaxUint64, math.MaxUint64), room[:99]...), gguf.ErrTruncated},
 		{"pair count that overflows times 48", append(Header(3, 0, math.MaxUint64/48+2), room[:99]...), gguf.ErrTruncated},
 		{"pair count over the limit", append(Header(3, 0, 70_000), room...), gguf.ErrMalformed},
 		{"tensors announced, none there", Header(3, 1, 0), gguf.ErrTruncated},
@@ -113,6 +119,9 @@ func hostileAlignment() []Case {
 	return []Case{
 		{"alignment 0", alignment(uint32(0)), gguf.ErrMalformed},
 		{"alignment 1", alignment(uint32(1)), gguf.ErrMalformed},
+		{"alignment 3", alignment(uint32(3)), gguf.ErrMalformed},
+		{"alignment 4", alignment(uint32(4)), gguf.ErrMalformed},
+		{"alignment -32", alignment(int32(-32)), gguf.ErrMalformed},
 		{"alignment 33", alignment(uint32(33)), gguf.ErrMalformed},
 		{"alignment 8192", alignment(uint32(8192)), gguf.ErrMalformed},
 		{"alignment 2^31", alignment(uint32(1 << 31)), gguf.ErrMalformed},
@@ -138,6 +147,11 @@ func hostileTensors() []Case {
 		{"five dimensions", one("t", []uint64{1, 1, 1, 1, 1}, 0, 0), gguf.ErrMalformed},
 		{"2^32-1 dimensions", huge, gguf.ErrMalformed},
 		{"dimension 0", one("t", []uint64{16, 0}, 0, 0), gguf.ErrMalformed},
+		{"all dimensions 0", one("t", []uint64{0, 0, 0, 0}, 0, 0), gguf.ErrMalformed},
+		{"dimension -1", one("t", []uint64{math.MaxUint64}, 0, 0), gguf.ErrMalformed},
+		{"four dimensions that wrap", one("t", []uint64{1 << 16, 1 << 16, 1 << 16, 1 << 16}, 0, 0), gguf.ErrMalformed},
+		{"name length 2^63", append(le.AppendUint64(Header(3, 1, 0), 1<<63), make([]byte, 99)...), gguf.ErrTruncated},
+		{"name length 2^64-8", append(le.AppendUint64(Header(3, 1, 0), math.MaxUint64-7), make([]byte, 99)...), gguf.ErrTruncated},
 		{"elements wrap to 0", one("t", []uint64{1 << 32, 1 << 32}, 0, 0), gguf.ErrMalformed},
 		{"elements wrap to 16", one("t", []uint64{16, 1<<60 + 1}, 0, 0), gguf.ErrMalformed},
 		{"elements 2^63", one("t", []uint64{1 << 63}, 0, 0), gguf.ErrMalformed},
@@ -162,10 +176,40 @@ func hostilePlaces() []Case {
 		{"offset past the file", one("t", []uint64{16}, 0, 96), gguf.ErrTruncated},
 		{"offset 2^64-32", one("t", []uint64{16}, 0, math.MaxUint64-31), gguf.ErrTruncated},
 		{"offset 2^63-32", one("t", []uint64{16}, 0, math.MaxInt64-31), gguf.ErrTruncated},
+		{"offset and size wrap to 0", one("t", []uint64{8}, 0, math.MaxUint64-31), gguf.ErrTruncated},
+		{"offset 2^63", one("t", []uint64{16}, 0, 1<<63), gguf.ErrTruncated},
 		{"offset off by one", one("t", []uint64{8}, 0, 1), gguf.ErrMalformed},
 		{"data starts past the file", noData, gguf.ErrTruncated},
 		{"tensor twice", two("t", "t", 64), gguf.ErrMalformed},
 		{"tensors overlap", two("t", "u", 32), gguf.ErrMalformed},
 		{"tensors in one place", two("t", "u", 0), gguf.ErrMalformed},
 	}
+}
+
+// hostileCuts ends a sound file within each of its parts.
+func hostileCuts() []Case {
+	b := Header(3, 1, 2)
+	var all []Case
+	cut := func(name string, back int) {
+		all = append(all, Case{"cut in " + name, append([]byte(nil), b[:len(b)-back]...), gguf.ErrTruncated})
+	}
+	cut("the counts", 1)
+	b = AppendString(b, "list")
+	cut("a key", 2)
+	b = appendArray(b, kindString, 2)
+	cut("an array's length", 3)
+	b = AppendString(AppendString(b, "one"), "two")
+	cut("a string of an array", 1)
+	b = AppendPair(b, "n", uint64(1))
+	cut("a number", 4)
+	b = AppendTensor(b, "t", []uint64{16, 2}, 0, 0)
+	cut("a tensor's offset", 1)
+	cut("a tensor's type", 10)
+	cut("a tensor's dimensions", 20)
+	cut("a tensor's name", 33)
+	b = pad(b)
+	cut("the space before the data", 1)
+	b = append(b, make([]byte, 128)...)
+	cut("the data", 1)
+	return all
 }

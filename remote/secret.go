@@ -1,4 +1,4 @@
-package openai
+package remote
 
 import (
 	"fmt"
@@ -15,7 +15,8 @@ func NewSecret(key string) Secret { return func() string { return key } }
 
 const redacted = "[redacted]"
 
-func (s Secret) reveal() string {
+// Reveal returns the key; "" of a nil Secret. Only what sends it may call this.
+func (s Secret) Reveal() string {
 	if s == nil {
 		return ""
 	}
