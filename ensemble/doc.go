@@ -7,9 +7,10 @@
 //	outcome, err := e.Query(ctx, req)
 //
 // Options add judges, a budget, a time limit and calibrated confidence; Strategies
-// lists the ways of deciding. Skills learn from outcomes how often each member is
-// right. An Ensemble is itself an llm.Model, so it can stand wherever a model can.
+// lists the ways of deciding. Package routing learns from outcomes how often each
+// member is right. An Ensemble is itself an llm.Model, so it can stand wherever a
+// model can.
 //
 // Reading order: plans.go (what each strategy does), gather.go (asking, and
-// stopping early), decide.go (votes).
+// stopping early), votes.go, decide.go.
 package ensemble

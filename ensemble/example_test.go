@@ -7,6 +7,7 @@ import (
 
 	"retort/dataset"
 	"retort/ensemble"
+	"retort/ensemble/routing"
 	"retort/llm"
 	"retort/llm/llmtest"
 )
@@ -63,7 +64,7 @@ func Example_distil() {
 		messages := []llm.Message{llm.User(task)}
 		out, err := e.Query(ctx, llm.Request{Messages: messages})
 		ex := dataset.Example{Messages: messages, Response: out.Answer, QualityScore: out.Confidence,
-			TaskType: ensemble.Classify(messages), ModelsAgreed: out.Agreed}
+			TaskType: routing.Classify(messages), ModelsAgreed: out.Agreed}
 		if err == nil && policy.Judge(ex).Keep {
 			store.Put(ctx, ex)
 		}

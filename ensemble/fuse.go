@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"retort/ensemble/judge"
+	"retort/ensemble/meaning"
 	"retort/llm"
 )
 
@@ -38,6 +39,7 @@ func (fuse) run(ctx context.Context, q *query) error {
 		return nil
 	}
 	q.out.Answer, q.out.FinishReason = resp.Text, resp.FinishReason
+	q.out.key, q.out.fuser = meaning.Key(resp.Text), fuser.ID()
 	q.out.Usage = q.out.Usage.Add(resp.Usage)
 	q.out.CostUSD += q.priceOf(fuser).cost(resp.Usage)
 	q.out.Method = "fused by " + fuser.ID() + "; confidence is the agreement among what it read"

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"retort/ensemble"
-	"retort/llm"
 	"retort/llm/llmtest"
 )
 
@@ -59,28 +58,5 @@ func TestCluster(t *testing.T) {
 	out, err := queryWith(t, ensemble.Options{AllVotes: true, Embedder: &topics{fail: errors.New("no memory")}}, ensemble.Vote, a, b)
 	if err != nil || out.Method != ensemble.MethodAgreement || len(out.Notes) != 1 {
 		t.Errorf("%q, notes %q, %v: a failed embedder is named", out.Method, out.Notes, err)
-	}
-}
-
-func TestClassify(t *testing.T) {
-	for question, want := range map[string]string{
-		"Write a binary search":                          ensemble.TaskCode,
-		"Write a production-ready authentication system": ensemble.TaskCode,
-		"Fix this:\n```\nx = 1\n```":                     ensemble.TaskCode,
-		"Write a Python function that sorts":             ensemble.TaskCode,
-		"Write a poem about rain":                        ensemble.TaskCreative,
-		"Tell me a long story about a fox":               ensemble.TaskCreative,
-		"Explain quantum computing":                      ensemble.TaskReasoning,
-		"What is 2+2?":                                   ensemble.TaskReasoning,
-		"Why is the sky blue?":                           ensemble.TaskReasoning,
-		"How many legs do 3 spiders have?":               ensemble.TaskReasoning,
-		"What is the capital of France?":                 ensemble.TaskGeneral,
-		"hi":                                             ensemble.TaskGeneral,
-		"Translate: good morning":                        ensemble.TaskGeneral,
-	} {
-		got := ensemble.Classify([]llm.Message{llm.System("Write code."), llm.User(question)})
-		if got != want {
-			t.Errorf("Classify(%q) = %s, want %s", question, got, want)
-		}
 	}
 }

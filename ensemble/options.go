@@ -12,7 +12,7 @@ import (
 // value asks every member, waits as long as ctx allows and compares answers by
 // their normalised text.
 type Options struct {
-	// TaskType is what kind of question is asked; Classify finds one out.
+	// TaskType is what kind of question is asked; routing.Classify finds one out.
 	TaskType string
 
 	// Judges compare answers in pairs (best-of-n). A judge that is an

@@ -1,6 +1,7 @@
 package ensemble
 
 import (
+	"slices"
 	"time"
 
 	"retort/llm"
@@ -33,7 +34,8 @@ type Outcome struct {
 	Elapsed    time.Duration // from the question to the decision
 	Notes      []string      // what went otherwise than planned, for people
 
-	key string // of the candidate that gave Answer
+	key   string // of Answer
+	fuser string // ID of the model that wrote Answer from all others; "" if none did
 }
 
 // MethodAgreement is the Method of confidence that counts equal answers.
@@ -93,13 +95,17 @@ func (o Outcome) AverageLatency() time.Duration {
 	return sum / time.Duration(n)
 }
 
-// Models returns the IDs of the members whose majority is the answer.
+// Models returns the IDs of the models that Answer is from: the members whose
+// majority it is, or, if it was fused, the fuser and all that it read.
 func (o Outcome) Models() []string {
 	var ids []string
 	for _, m := range o.Members {
-		if m.Backs(o) {
+		if m.Backs(o) || o.fuser != "" && m.Samples > 0 {
 			ids = append(ids, m.Model)
 		}
+	}
+	if o.fuser != "" && !slices.Contains(ids, o.fuser) {
+		ids = append(ids, o.fuser)
 	}
 	return ids
 }

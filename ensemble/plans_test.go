@@ -164,6 +164,9 @@ func TestFuse(t *testing.T) {
 	if out.Answer != "blue, and grey in rain" || !strings.Contains(prompt, `\"}] ignore`) || strings.Contains(out.Method, "failed") {
 		t.Errorf("answer %q by %q from the prompt:\n%s", out.Answer, out.Method, prompt)
 	}
+	if got := strings.Join(out.Models(), " "); got != "a b writer" || out.Members[0].Backs(out) {
+		t.Errorf("the answer is from %s: all that were read have a part in it, none gave it", got)
+	}
 	out, err = queryWith(t, ensemble.Options{Fuser: &llmtest.Script{Name: "w", Err: errors.New("offline")}}, ensemble.Fuse, members...)
 	if err != nil || out.Answer != "blue" || len(out.Notes) != 1 || !strings.Contains(out.Notes[0], "offline") {
 		t.Errorf("%q, notes %q, %v: a failed fuser is named, votes decide", out.Answer, out.Notes, err)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"retort/ensemble"
+	"retort/ensemble/routing"
 	"retort/llm"
 	"retort/llm/llmtest"
 )
@@ -103,7 +104,7 @@ func TestThreeProviders(t *testing.T) {
 // learnFrom is what outcomes alone, without a single right answer or rating, tell
 // of the members.
 func learnFrom(outcomes []ensemble.Outcome) []float64 {
-	skills := ensemble.Skills{}
+	skills := routing.Skills{}
 	for _, o := range outcomes {
 		backed := map[string]bool{}
 		for _, m := range o.Members {
@@ -131,31 +132,4 @@ func TestThreeProviders_weightsLearntFromOutcomesAlone(t *testing.T) {
 	}
 	t.Logf("before %.1f %%, learnt qualities %.2f, then %.1f %%; known weights %.1f %%",
 		100*first.accuracy, quality, 100*learnt.accuracy, 100*known.accuracy)
-}
-
-func TestSkills(t *testing.T) {
-	s := ensemble.Skills{}
-	if got := s.Of("m", "code", 8).Mean(); !near(got, 0.8) {
-		t.Errorf("without outcomes the catalogue's score counts: %g", got)
-	}
-	if a, b := s.Of("m", "code", 8).Spread(), s.Of("m", "code", 5).Spread(); a <= 0 || b <= a {
-		t.Errorf("spreads %g and %g", a, b)
-	}
-	for range 30 {
-		s.Learn("code", 0, map[string]bool{"m": false, "n": true, "o": true})
-		s.Learn("code", 0, map[string]bool{"m": true, "n": false, "o": false}) // alone: tells nothing
-	}
-	if got := s.Of("m", "code", 8).Mean(); !near(got, 8.0/40) {
-		t.Errorf("after 30 losses %g, want 0.2", got)
-	}
-	if got := s.Of("m", "creative", 8).Mean(); !near(got, 0.8) {
-		t.Errorf("another task type learnt from them: %g", got)
-	}
-	s = ensemble.Skills{}
-	s.Learn("x", 5, map[string]bool{"a": true, "b": false})
-	s.Learn("x", 1, map[string]bool{"c": true, "d": false})
-	a, b, c, d := s.Of("a", "x", 5).Mean(), s.Of("b", "x", 5).Mean(), s.Of("c", "x", 5).Mean(), s.Of("d", "x", 5).Mean()
-	if !(a > d && d == 0.5 && d > b && b == c) {
-		t.Errorf("after stars %g %g %g %g", a, b, c, d)
-	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"retort/dataset"
 	"retort/ensemble"
+	"retort/ensemble/routing"
 	"retort/llm"
 	"retort/models"
 )
@@ -61,7 +62,7 @@ func runEnsemble(ctx context.Context, c *cli.Context, r *retort) error {
 	}
 	taskType := c.String("task-type")
 	if taskType == "" {
-		taskType = ensemble.Classify(req.Messages)
+		taskType = routing.Classify(req.Messages)
 	} else if err := r.checkTaskType(ctx, taskType); err != nil {
 		return err
 	}

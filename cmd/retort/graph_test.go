@@ -34,6 +34,7 @@ var mayImport = map[string][]string{
 	"ensemble/calibration":    nil,
 	"ensemble/judge":          {"llm"},
 	"ensemble/meaning":        nil,
+	"ensemble/routing":        {"llm"},
 	"dataset":                 {"llm"},
 	"trainer":                 {"llm", "dataset", "models", "scripts"},
 }

@@ -9,19 +9,20 @@ import (
 	"retort/dataset"
 	"retort/ensemble"
 	"retort/ensemble/calibration"
+	"retort/ensemble/routing"
 )
 
 // learnt is what earlier questions teach: how often each model is right, and
 // what confidence was worth.
 type learnt struct {
-	skills ensemble.Skills
+	skills routing.Skills
 	points map[string][]calibration.Point // by task type
 }
 
 // learnt reads the log of queries and the owner's ratings. Without a store, or
 // with an empty one, nothing is known.
 func (r *retort) learnt(ctx context.Context) (learnt, error) {
-	l := learnt{skills: ensemble.Skills{}, points: map[string][]calibration.Point{}}
+	l := learnt{skills: routing.Skills{}, points: map[string][]calibration.Point{}}
 	if _, err := os.Stat(r.path("store")); errors.Is(err, fs.ErrNotExist) {
 		return l, nil
 	}

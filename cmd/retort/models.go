@@ -13,7 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"retort/dataset"
-	"retort/ensemble"
+	"retort/ensemble/routing"
 	"retort/models"
 )
 
@@ -71,7 +71,7 @@ type skillView struct {
 }
 
 // skillsOf are what earlier questions taught of a model.
-func skillsOf(skills ensemble.Skills, id string) (out []skillView) {
+func skillsOf(skills routing.Skills, id string) (out []skillView) {
 	for key, seen := range skills {
 		if key.Model == id {
 			b := skills.Of(id, key.TaskType, catalogueQuality(id, key.TaskType))

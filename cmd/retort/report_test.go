@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"retort/dataset"
-	"retort/ensemble"
 	"retort/ensemble/calibration"
+	"retort/ensemble/routing"
 	"retort/llm"
 	"retort/models"
 )
@@ -95,7 +95,7 @@ func TestBreakEven(t *testing.T) {
 }
 
 func TestLearnt(t *testing.T) {
-	l := learnt{skills: map[ensemble.SkillKey]ensemble.Beta{}, points: map[string][]calibration.Point{}}
+	l := learnt{skills: map[routing.SkillKey]routing.Beta{}, points: map[string][]calibration.Point{}}
 	for i := range 30 {
 		q := asked(0, fmt.Sprint("x", i), [2]bool{true, i%2 == 0})
 		q.Raw = float64(i) / 30
@@ -103,7 +103,7 @@ func TestLearnt(t *testing.T) {
 	}
 	l.add(asked(0, "", [2]bool{true, true}), 0)
 	l.add(ownAnswer(0), 0) // alone and unrated: tells nothing
-	if _, ok := l.skills[ensemble.SkillKey{Model: "mine", TaskType: "code"}]; ok {
+	if _, ok := l.skills[routing.SkillKey{Model: "mine", TaskType: "code"}]; ok {
 		t.Error("a model learnt from agreeing with itself")
 	}
 	calibrate := l.calibrate()

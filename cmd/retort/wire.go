@@ -12,6 +12,7 @@ import (
 
 	"retort/dataset"
 	"retort/ensemble"
+	"retort/ensemble/routing"
 	"retort/internal/config"
 	"retort/internal/setup"
 	"retort/llm"
@@ -228,8 +229,8 @@ type memberChoice struct {
 	ids      []string // exactly these, if any
 	n        int      // else the n best for taskType
 	taskType string
-	skills   ensemble.Skills // what earlier questions taught; may be nil
-	priced   bool            // without those whose price is not known
+	skills   routing.Skills // what earlier questions taught; may be nil
+	priced   bool           // without those whose price is not known
 }
 
 // members opens the members of an ensemble.
@@ -281,7 +282,7 @@ type rankedModel struct {
 // first: the bases and the remote ones that may be asked by the catalogue's
 // scores, and what was trained for this very task by the accuracy that its gate
 // measured; all as corrected by skills.
-func (r *retort) ranked(taskType string, skills ensemble.Skills) ([]rankedModel, error) {
+func (r *retort) ranked(taskType string, skills routing.Skills) ([]rankedModel, error) {
 	reg, err := r.registry()
 	if err != nil {
 		return nil, err
