@@ -4,10 +4,11 @@
 
 GO       ?= go
 FUZZTIME ?= 10s
+OLLAMA   ?= $(HOME)/.cache/retort-ollama
 STATIC    = $(GO) tool -modfile=.ci/tools.mod staticcheck
 TESTHOME  = RETORT_TEST_HOME="$${RETORT_TEST_HOME:-$$(bin/retort config get home)}"
 
-.PHONY: help build setup demo test check race e2e fuzz bench test-ollama fmt clean
+.PHONY: help build setup demo test check race e2e fuzz bench bench-peers test-ollama fmt clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -52,8 +53,13 @@ bench: setup ## measure: store, engine, and the training step against TRL's defa
 	  "$$python" scripts/unpack.py "$$RETORT_TEST_HOME/models/$$id/model.gguf" "$$base" && \
 	  "$$python" scripts/bench.py "$$base" || exit 1; done
 
-test-ollama: ## run the Ollama tests against the server at RETORT_TEST_OLLAMA
-	$(TESTHOME) $(GO) test -count=1 -v -run Ollama ./local/ollama ./cmd/retort
+test-ollama: setup ## run the Ollama tests against a real server: one built here, or the one at RETORT_TEST_OLLAMA
+	@test -n "$$RETORT_TEST_OLLAMA" || .ci/ollama.sh $(OLLAMA)
+	$(TESTHOME) RETORT_TEST_OLLAMA_BIN="$$(test -x $(OLLAMA)/ollama && echo $(OLLAMA)/ollama)" \
+	  $(GO) test -p 1 -count=1 -timeout 20m -v -run '^TestOllama_' ./local/ollama ./cmd/retort
+
+bench-peers: setup ## measure against Ollama and llama-server, which it installs and starts; BENCH holds flags of `retort bench`
+	.ci/bench-peers.sh "$$(bin/retort config get home)/cache/bench/peers" $(BENCH)
 
 fmt: ## format the Go code
 	git ls-files -co --exclude-standard '*.go' | xargs gofmt -w

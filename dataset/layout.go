@@ -16,6 +16,8 @@ import (
 //	'e' position (8 bytes, big endian)  ->  JSON of the Example
 //	'i' digest (32 bytes)               ->  position of the example with this ID
 //	's'                                 ->  state
+//
+// Keys of the log of queries are in query.go.
 const (
 	examplePrefix = 'e'
 	indexPrefix   = 'i'
@@ -38,6 +40,10 @@ func keyName(key []byte) string {
 		return fmt.Sprintf("example %d", binary.BigEndian.Uint64(key[1:]))
 	case len(key) > 1 && key[0] == indexPrefix:
 		return "index entry " + idPrefix + hex.EncodeToString(key[1:])
+	case len(key) == 9 && key[0] == queryPrefix:
+		return fmt.Sprintf("query %d", binary.BigEndian.Uint64(key[1:]))
+	case string(key) == string(totalsKey):
+		return "the totals of the query log"
 	case string(key) == string(stateKey):
 		return "the store's state"
 	}
@@ -48,7 +54,7 @@ func keyName(key []byte) string {
 // commit, and to the mark after it.
 type state struct {
 	Examples uint64 // how many there are: positions are 1 to Examples
-	Changes  uint64 // how many examples were stored or rated
+	Changes  uint64 // how many times an example was stored or rated, or a query logged
 	Sum      uint64 // of the change numbers of all examples as they are now, wrapping
 }
 

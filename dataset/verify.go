@@ -14,6 +14,7 @@ import (
 type Report struct {
 	Examples uint64  // how many were acknowledged
 	Intact   uint64  // how many of them are as they were written
+	Queries  uint64  // how many of the query log are as they were written
 	Damage   []error // what is wrong; each wraps ErrDamaged
 }
 
@@ -54,6 +55,9 @@ func (s *Store) verify(ctx context.Context, thorough bool) (Report, error) {
 		return r, err
 	}
 	if err := sn.verifyExamples(ctx, &r, thorough); err != nil {
+		return r, err
+	}
+	if err := sn.verifyQueries(ctx, &r); err != nil {
 		return r, err
 	}
 	if err := s.log.since(errs); err != nil {

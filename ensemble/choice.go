@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"math"
 	"math/rand/v2"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"retort/ensemble/meaning"
 	"retort/llm"
 )
 
@@ -102,30 +103,34 @@ func scoreChoices(ctx context.Context, s llm.Scorer, req llm.Request, choices []
 }
 
 // choose draws the samples of one ask from the member's distribution over its
-// choices, at the request's temperature.
-func (m Member) choose(ctx context.Context, ask int, a ask, firstSample, stride int) ([]Candidate, error) {
-	start := time.Now()
+// choices, at the request's temperature, and hands that distribution over too.
+func (m Member) choose(ctx context.Context, i int, a ask, stride int, give func(spread map[string]float64, drawn ...Candidate)) error {
 	scorer, err := m.scorer()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	logprobs, err := scoreChoices(ctx, scorer, a.req, m.Choices)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if m.prior != nil {
 		for c := range logprobs {
-			logprobs[c] -= m.prior[ask][c]
+			logprobs[c] -= m.prior[i][c]
 		}
 	}
 	weights := softmax(logprobs, temperature(a.req.Sampling))
-	out := make([]Candidate, a.n)
-	for j := range out {
-		sample := firstSample + j*stride
-		text := m.Choices[draw(weights, a.req.Sampling.Seed, sample)]
-		out[j] = newCandidate(m.Model.ID(), sample, llm.Response{Text: text, FinishReason: llm.FinishStop}, time.Since(start))
+	spread := make(map[string]float64, len(weights))
+	for c, w := range weights {
+		spread[meaning.Key(m.Choices[c])] += w * float64(a.n) / float64(m.samples())
 	}
-	return out, nil
+	drawn := make([]Candidate, a.n)
+	for j := range drawn {
+		sample := i + j*stride
+		text := m.Choices[draw(weights, m.Model.ID(), a.req.Sampling.Seed, sample)]
+		drawn[j] = newCandidate(m.Model.ID(), sample, llm.Response{Text: text, FinishReason: llm.FinishStop})
+	}
+	give(spread, drawn...)
+	return nil
 }
 
 func temperature(s llm.Sampling) float64 {
@@ -161,11 +166,14 @@ func softmax(logprobs []float64, temperature float64) []float64 {
 }
 
 // draw picks an index with the given weights, which sum to 1. With a seed, the
-// same sample of the same question is always the same.
-func draw(weights []float64, seed *int64, sample int) int {
+// same sample of the same model is always the same; two models draw apart, so
+// that their votes are independent.
+func draw(weights []float64, model string, seed *int64, sample int) int {
 	r := rand.Float64()
 	if seed != nil {
-		r = rand.New(rand.NewPCG(uint64(*seed), uint64(sample))).Float64()
+		h := fnv.New64a()
+		h.Write([]byte(model))
+		r = rand.New(rand.NewPCG(uint64(*seed)^h.Sum64(), uint64(sample))).Float64()
 	}
 	for i, w := range weights {
 		if r -= w; r < 0 {

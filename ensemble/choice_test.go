@@ -130,3 +130,83 @@ func TestCalibrate_cancelledIsAnError(t *testing.T) {
 		t.Errorf("error %v, want context.Canceled: half a calibration is a wrong one", err)
 	}
 }
+
+// fixedScores is a chooser with the same log-probabilities for every question.
+type fixedScores struct {
+	llmtest.Script
+	logprobs []float64
+}
+
+func (f *fixedScores) Score(context.Context, llm.Request, []string) ([]llm.Score, error) {
+	out := make([]llm.Score, len(f.logprobs))
+	for i, lp := range f.logprobs {
+		out[i].Logprob = lp
+	}
+	return out, nil
+}
+
+func known(name string, quality float64, shares ...float64) ensemble.Member {
+	m := &fixedScores{Script: llmtest.Script{Name: name}}
+	for _, s := range shares {
+		m.logprobs = append(m.logprobs, math.Log(s))
+	}
+	return ensemble.Member{Model: m, Choices: []string{"tea", "coffee", "milk"}, Quality: quality}
+}
+
+func TestWeighted_multipliesKnownDistributions(t *testing.T) {
+	// Each alone would say something else; both find coffee likely.
+	a, b := known("a", 8, 0.5, 0.45, 0.05), known("b", 8, 0.05, 0.45, 0.5)
+	out, err := queryWith(t, ensemble.Options{AllVotes: true}, ensemble.Weighted, a, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := 0.45 * 0.45 / (0.45*0.45 + 2*0.5*0.05)
+	if out.Answer != "coffee" || !near(out.Confidence, want) {
+		t.Errorf("%q with %g, want coffee with %g", out.Answer, out.Confidence, want)
+	}
+	// A member that knows less counts for less; what it rules out is not ruled out.
+	out, err = queryWith(t, ensemble.Options{AllVotes: true}, ensemble.Weighted, known("a", 9, 0.9, 0.1, 0), known("b", 4, 0.2, 0.8, 0))
+	if err != nil || out.Answer != "tea" || out.Confidence > 0.9 {
+		t.Errorf("%q with %g, %v", out.Answer, out.Confidence, err)
+	}
+}
+
+func TestConsensus_byWhatMembersStandFor(t *testing.T) {
+	// With one sample each a draw would often miss what both find likeliest.
+	for seed := range int64(20) {
+		e, err := ensemble.New(ensemble.Consensus, known("a", 8, 0.5, 0.3, 0.2), known("b", 8, 0.5, 0.2, 0.3))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req := ask("x")
+		req.Sampling.Seed = new(seed)
+		out, err := e.Query(t.Context(), req)
+		if err != nil || out.Answer != "tea" || out.FinishReason != llm.FinishStop || !near(out.Confidence, 0.5) || len(out.Models()) != 2 {
+			t.Fatalf("seed %d: %q with %g by %v, %v", seed, out.Answer, out.Confidence, out.Models(), err)
+		}
+	}
+}
+
+func TestChoices_modelsDrawApart(t *testing.T) {
+	a, b := known("a", 5, 0.5, 0.5, 0), known("b", 5, 0.5, 0.5, 0)
+	a.Samples, b.Samples = 200, 200
+	req := ask("x")
+	req.Sampling.Seed = new(int64(1))
+	e, err := ensemble.Options{AllVotes: true}.New(ensemble.Vote, a, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := e.Query(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same := 0
+	for i := range 200 {
+		if out.Candidates[i].Text == out.Candidates[200+i].Text {
+			same++
+		}
+	}
+	if same > 140 {
+		t.Errorf("%d of 200 samples are the same with one seed: votes must be independent", same)
+	}
+}

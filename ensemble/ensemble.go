@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"retort/llm"
@@ -17,148 +15,72 @@ import (
 type Ensemble struct {
 	strategy Strategy
 	members  []Member
+	opts     Options
 }
 
 // New makes an ensemble of members, which must be at least one.
 func New(strategy Strategy, members ...Member) (*Ensemble, error) {
+	return Options{}.New(strategy, members...)
+}
+
+// New makes an ensemble that works by o. The error wraps ErrUnknownStrategy
+// where that is the cause.
+func (o Options) New(strategy Strategy, members ...Member) (*Ensemble, error) {
 	if _, err := ParseStrategy(string(strategy)); err != nil {
+		return nil, err
+	}
+	if err := o.validate(); err != nil {
 		return nil, err
 	}
 	if len(members) == 0 {
 		return nil, errors.New("ensemble: no members")
 	}
-	return &Ensemble{strategy: strategy, members: members}, nil
+	return &Ensemble{strategy: strategy, members: members, opts: o}, nil
 }
 
-// Query asks every member and decides. The Outcome holds every candidate even
-// when the error is ErrNoConsensus; any other error means that no member gave a
-// whole answer, or that ctx ended.
+// Errors that say why there is an Outcome but no answer.
+var (
+	// ErrNoConsensus: the members answered, but not alike.
+	ErrNoConsensus = errors.New("no consensus")
+
+	// ErrUnsure: the confidence is below Options.MinConfidence.
+	ErrUnsure = errors.New("not sure enough to answer")
+
+	// ErrNoQuorum: too few members answered in time.
+	ErrNoQuorum = errors.New("too few members answered")
+
+	// ErrOverBudget: asking could cost more than Options.MaxCostUSD.
+	ErrOverBudget = errors.New("over the cost limit")
+)
+
+// Query asks the members that the strategy wants and decides. The Outcome holds
+// every candidate even when the error is ErrNoConsensus or ErrUnsure; any other
+// error means that too few members gave a whole answer, or that ctx ended.
 func (e *Ensemble) Query(ctx context.Context, req llm.Request) (Outcome, error) {
 	if err := req.Validate(); err != nil {
 		return Outcome{}, err
 	}
-	start := time.Now()
-	results, candidates := e.fanOut(ctx, req)
-	if err := ctx.Err(); err != nil {
-		return Outcome{}, err
+	if len(req.Tools) > 0 { // members would call them each on its own
+		return Outcome{}, fmt.Errorf("tools: %w by an ensemble", llm.ErrUnsupported)
 	}
-	out := Outcome{Strategy: e.strategy, Method: MethodAgreement, Members: results}
-	if err := noAnswer(results); err != nil {
-		return out, err
+	q := newQuery(e, req)
+	err := e.strategy.plan().run(ctx, q)
+	if ctx.Err() != nil {
+		return Outcome{}, ctx.Err()
 	}
-	e.score(candidates)
-	for _, c := range candidates {
-		out.Candidates = append(out.Candidates, c...)
+	out := q.finish()
+	if err == nil && out.Confidence < e.opts.MinConfidence {
+		err = fmt.Errorf("%w: confidence %.2f is below %.2f (%s)", ErrUnsure, out.Confidence, e.opts.MinConfidence, calibratedWord(out.Calibrated))
+		out.Answer = ""
 	}
-	for _, r := range results {
-		out.Usage = out.Usage.Add(r.Usage)
-		out.CostUSD += r.CostUSD
-	}
-	err := e.decide(&out, candidates)
-	out.Elapsed = time.Since(start)
 	return out, err
 }
 
-// fanOut asks all members at once and waits for all of them.
-func (e *Ensemble) fanOut(ctx context.Context, req llm.Request) ([]MemberResult, [][]Candidate) {
-	results := make([]MemberResult, len(e.members))
-	candidates := make([][]Candidate, len(e.members))
-	var wg sync.WaitGroup
-	for i, m := range e.members {
-		wg.Go(func() { results[i], candidates[i] = m.answer(ctx, req) })
+func calibratedWord(yes bool) string {
+	if yes {
+		return "calibrated"
 	}
-	wg.Wait()
-	return results, candidates
-}
-
-// answer draws the member's samples. Either all of them are whole or the member
-// has no part in the outcome: half a vote would be a biased one.
-func (m Member) answer(ctx context.Context, req llm.Request) (MemberResult, []Candidate) {
-	result := MemberResult{Model: m.Model.ID()}
-	candidates := make([]Candidate, m.samples())
-	start := time.Now()
-	var wg sync.WaitGroup
-	asks := m.asks(req)
-	errs := make([]error, len(asks))
-	for i, a := range asks {
-		wg.Go(func() {
-			drawn, err := m.draw(ctx, i, a, len(asks))
-			errs[i] = err
-			for _, c := range drawn {
-				candidates[c.Sample] = c
-			}
-		})
-	}
-	wg.Wait()
-	result.Latency = time.Since(start)
-	if i := slices.IndexFunc(errs, func(err error) bool { return err != nil }); i >= 0 {
-		result.Err = errs[i]
-		return result, nil
-	}
-	for _, c := range candidates {
-		result.Usage = result.Usage.Add(c.Usage)
-	}
-	top, share := majority(candidates)
-	result.Answer, result.Share, result.Samples = top.Text, share, len(candidates)
-	result.CostUSD = m.Price.Cost(result.Usage)
-	return result, candidates
-}
-
-// draw takes the samples of the i-th ask. Samples are dealt over the asks in
-// turn, so its own are i, i+stride, i+2*stride and so on.
-func (m Member) draw(ctx context.Context, i int, a ask, stride int) ([]Candidate, error) {
-	if len(m.Choices) > 0 {
-		return m.choose(ctx, i, a, i, stride)
-	}
-	start := time.Now()
-	var out []Candidate
-	for resp, err := range llm.GenerateN(ctx, m.Model, a.req, a.n) {
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, newCandidate(m.Model.ID(), resp.Index*stride+i, resp, time.Since(start)))
-	}
-	return out, nil
-}
-
-func newCandidate(model string, sample int, resp llm.Response, latency time.Duration) Candidate {
-	return Candidate{Model: model, Sample: sample, Text: resp.Text, Key: Normalize(resp.Text),
-		FinishReason: resp.FinishReason, Latency: latency, Usage: resp.Usage}
-}
-
-// noAnswer returns the members' errors if none of them answered.
-func noAnswer(results []MemberResult) error {
-	var rest strings.Builder
-	for i, r := range results {
-		if r.Err == nil {
-			return nil
-		}
-		if i > 0 {
-			fmt.Fprintf(&rest, "; %s: %v", r.Model, r.Err)
-		}
-	}
-	return fmt.Errorf("no member answered: %s: %w%s", results[0].Model, results[0].Err, rest.String())
-}
-
-func (e *Ensemble) score(perMember [][]Candidate) {
-	votes := count(e.members, perMember)
-	for _, candidates := range perMember {
-		for i := range candidates {
-			candidates[i].Score = votes.share(candidates[i].Key)
-		}
-	}
-}
-
-func (e *Ensemble) decide(out *Outcome, perMember [][]Candidate) error {
-	top := best(e.members, perMember)
-	out.Confidence = top.Score
-	var why string
-	out.Agreed, why = agreed(out.Members)
-	if e.strategy == Consensus && !out.Agreed {
-		return fmt.Errorf("%w: %s", ErrNoConsensus, why)
-	}
-	out.Answer, out.FinishReason = top.Text, top.FinishReason
-	return nil
+	return "uncalibrated"
 }
 
 // ID implements llm.Model.
@@ -170,6 +92,23 @@ func (e *Ensemble) ID() string {
 	return "ensemble/" + string(e.strategy) + "(" + strings.Join(ids, ",") + ")"
 }
 
+// Describe implements llm.Describer: an ensemble can what all its members can, as
+// far as they say.
+func (e *Ensemble) Describe() llm.Description {
+	all := llm.Description{Local: true, Images: true, Formats: true}
+	for i, m := range e.members {
+		var d llm.Description
+		if known, ok := llm.As[llm.Describer](m.Model); ok {
+			d = known.Describe()
+		}
+		all.Local, all.Images, all.Formats = all.Local && d.Local, all.Images && d.Images, all.Formats && d.Formats
+		if all.ContextSize = min(all.ContextSize, d.ContextSize); i == 0 {
+			all.ContextSize = d.ContextSize
+		}
+	}
+	return all
+}
+
 // Generate implements llm.Model: the decided answer in one piece, since it
 // cannot be known before the members are done.
 func (e *Ensemble) Generate(ctx context.Context, req llm.Request) iter.Seq2[llm.Event, error] {
@@ -179,7 +118,7 @@ func (e *Ensemble) Generate(ctx context.Context, req llm.Request) iter.Seq2[llm.
 			yield(nil, err)
 			return
 		}
-		var warnings []string
+		warnings := out.Notes
 		for _, m := range out.Members {
 			if m.Err != nil {
 				warnings = append(warnings, fmt.Sprintf("member %s: %v", m.Model, m.Err))
@@ -194,4 +133,46 @@ func (e *Ensemble) Generate(ctx context.Context, req llm.Request) iter.Seq2[llm.
 		yield(llm.Done{FinishReason: out.FinishReason, Usage: out.Usage, Warnings: warnings,
 			Timing: llm.Timing{FirstToken: out.Elapsed, Total: out.Elapsed}}, nil)
 	}
+}
+
+// query is one question on its way to an Outcome.
+type query struct {
+	*Ensemble
+	req   llm.Request
+	start time.Time
+	parts []part // by member
+	out   Outcome
+	top   Candidate // what the strategy chose; its Key tells the voters
+	spent float64   // US dollars, as far as known
+	soft  bool      // members whose own distribution is known stand for its top
+	judge []float64 // margin of the judges' choice, if they chose: none or one
+	cross []float64 // how likely the other members find the choice: none or one
+}
+
+func newQuery(e *Ensemble, req llm.Request) *query {
+	return &query{Ensemble: e, req: req, start: time.Now(), parts: make([]part, len(e.members)),
+		out: Outcome{Strategy: e.strategy, TaskType: e.opts.TaskType, Method: MethodAgreement}}
+}
+
+// finish fills in what every strategy's outcome has.
+func (q *query) finish() Outcome {
+	o := &q.out
+	for i := range q.parts {
+		o.Candidates = append(o.Candidates, q.parts[i].candidates...)
+	}
+	for _, m := range o.Members {
+		o.Usage = o.Usage.Add(m.Usage)
+		o.CostUSD += m.CostUSD
+	}
+	for _, j := range o.Judges {
+		o.Usage = o.Usage.Add(j.Usage)
+		o.CostUSD += j.Usage.CostUSD
+	}
+	o.Elapsed = time.Since(q.start)
+	return *o
+}
+
+// note adds a line that the user should see.
+func (q *query) note(format string, args ...any) {
+	q.out.Notes = append(q.out.Notes, fmt.Sprintf(format, args...))
 }

@@ -69,7 +69,7 @@ func TestConsensus(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			out, err := query(t, ensemble.Consensus, tc.members...)
+			out, err := queryWith(t, ensemble.Options{AllVotes: true}, ensemble.Consensus, tc.members...)
 			if tc.why != "" {
 				if !errors.Is(err, ensemble.ErrNoConsensus) || !strings.Contains(err.Error(), tc.why) {
 					t.Fatalf("error %v, want ErrNoConsensus with %q", err, tc.why)
@@ -189,24 +189,6 @@ func TestQuery_costAndUsage(t *testing.T) {
 	}
 	if want := (5*1 + 2*10) / 1000.0; !near(out.CostUSD, want) {
 		t.Errorf("cost %g, want %g", out.CostUSD, want)
-	}
-}
-
-func TestNormalize(t *testing.T) {
-	for in, want := range map[string]string{
-		"  Late  Checkout. ": "late checkout",
-		`"Blue!"`:            "blue",
-		"1,000.50":           "1000.5",
-		"4.0":                "4",
-		"-2":                 "-2",
-		"inf":                "inf",
-		"0x10":               "0x10",
-		"e":                  "e",
-		"...":                "",
-	} {
-		if got := ensemble.Normalize(in); got != want {
-			t.Errorf("Normalize(%q) = %q, want %q", in, got, want)
-		}
 	}
 }
 

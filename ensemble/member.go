@@ -39,6 +39,38 @@ func (p Price) Cost(u llm.Usage) float64 {
 	return (float64(u.InputTokens)*p.InputPer1K + float64(u.OutputTokens)*p.OutputPer1K) / 1000
 }
 
+// cost is what u cost: the provider's own count if it gave one.
+func (m Member) cost(u llm.Usage) float64 {
+	if u.CostUSD > 0 {
+		return u.CostUSD
+	}
+	return m.Price.Cost(u)
+}
+
+// Without a limit of its own an answer is reckoned with this many tokens, and a
+// token of the prompt with so few bytes that the reckoning errs upwards.
+const (
+	longAnswer    = 4096
+	bytesPerToken = 3
+)
+
+// mostCost is what the member's answers to req can cost, reckoned high.
+func (m Member) mostCost(req llm.Request) float64 {
+	out := req.Sampling.MaxOutputTokens
+	if out == 0 {
+		out = longAnswer
+	}
+	var sum float64
+	for _, a := range m.asks(req) {
+		in := 0
+		for _, msg := range a.req.Messages {
+			in += len(msg.Content)/bytesPerToken + 4
+		}
+		sum += m.Price.Cost(llm.Usage{InputTokens: in * a.n, OutputTokens: out * a.n})
+	}
+	return sum
+}
+
 func (m Member) samples() int { return max(m.Samples, 1) }
 
 func (m Member) weight() float64 {

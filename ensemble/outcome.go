@@ -11,20 +11,29 @@ type Outcome struct {
 	Answer       string
 	FinishReason llm.FinishReason // of the candidate that gave Answer
 	Strategy     Strategy
+	TaskType     string
 
-	// Confidence is the share, 0 to 1, of the votes that are for Answer, each
-	// vote weighted by its member's quality. Method names how it was got.
+	// Confidence, 0 to 1, is the probability that Answer is right if Calibrated,
+	// else the measure that the strategy decided by. Method names how it was got.
 	Confidence float64
+	Calibrated bool
 	Method     string
 
-	// Agreed: every member's majority is Answer, and no member failed.
+	Agreement float64 // weighted share, 0 to 1, of the votes that are for Answer
+	Signals   Signals // what confidence is made of
+
+	// Agreed: every member asked has Answer as its majority, and none failed.
 	Agreed bool
 
 	Members    []MemberResult // in the order of the ensemble's members
+	Judges     []JudgeResult  // in the order of Options.Judges, where they were asked
 	Candidates []Candidate    // every whole answer: by member, then by sample
-	Usage      llm.Usage      // of all members together
+	Usage      llm.Usage      // of members, judges and fuser together
 	CostUSD    float64
 	Elapsed    time.Duration // from the question to the decision
+	Notes      []string      // what went otherwise than planned, for people
+
+	key string // of the candidate that gave Answer
 }
 
 // MethodAgreement is the Method of confidence that counts equal answers.
@@ -35,11 +44,25 @@ type MemberResult struct {
 	Model   string // ID
 	Answer  string // what most of its samples say
 	Share   float64
+	Score   float64       // of Answer, 0 to 1, by the outcome's Method
+	Quality float64       // what the member was held to be worth, 0 to 10
 	Samples int           // whole answers
 	Latency time.Duration // until its last sample was whole
 	Usage   llm.Usage
 	CostUSD float64
 	Err     error // why the member has no part in the answer; nil if it has
+	Skipped bool  // the outcome was decided without it: not asked, or cut short
+
+	key string // of Answer
+}
+
+// JudgeResult is one judge's part in an outcome.
+type JudgeResult struct {
+	Model    string
+	Compared int // pairs, each in both orders
+	Ties     int // of Compared: undecided, or the order decided
+	Usage    llm.Usage
+	Err      error // why it has no say; nil if it has
 }
 
 // Candidate is one whole answer of one member.
@@ -47,8 +70,8 @@ type Candidate struct {
 	Model        string
 	Sample       int
 	Text         string
-	Key          string  // Normalize(Text)
-	Score        float64 // weighted share of the votes for Key, 0 to 1
+	Key          string  // equal for answers that mean the same
+	Score        float64 // of Key, 0 to 1, by the outcome's Method
 	FinishReason llm.FinishReason
 	Latency      time.Duration
 	Usage        llm.Usage
@@ -59,7 +82,7 @@ func (o Outcome) AverageLatency() time.Duration {
 	var sum time.Duration
 	n := 0
 	for _, m := range o.Members {
-		if m.Err == nil {
+		if m.Samples > 0 {
 			sum += m.Latency
 			n++
 		}
@@ -74,9 +97,14 @@ func (o Outcome) AverageLatency() time.Duration {
 func (o Outcome) Models() []string {
 	var ids []string
 	for _, m := range o.Members {
-		if m.Err == nil && Normalize(m.Answer) == Normalize(o.Answer) {
+		if m.Backs(o) {
 			ids = append(ids, m.Model)
 		}
 	}
 	return ids
+}
+
+// Backs reports whether most of m's samples say what o answers.
+func (m MemberResult) Backs(o Outcome) bool {
+	return m.Samples > 0 && m.key == o.key
 }

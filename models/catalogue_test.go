@@ -61,3 +61,12 @@ func TestCatalogue_matchesWhatWasFetched(t *testing.T) {
 		}
 	}
 }
+
+func TestEntry_quality(t *testing.T) {
+	e := Entry{QualityScore: 2, QualityByTask: map[string]float64{"classification": 8}, Specialization: []string{"classification", "code"}}
+	for task, want := range map[string]float64{"classification": 8, "code": 2.5, "creative": 2, "": 2} {
+		if got := e.Quality(task); got != want {
+			t.Errorf("quality for %q is %g, want %g", task, got, want)
+		}
+	}
+}

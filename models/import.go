@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"retort/models/gguf"
@@ -215,7 +216,7 @@ func needSpace(dir string, n int64) error {
 		return err
 	}
 	if uint64(n) > free {
-		return fmt.Errorf("needs %d MB of disk space in %q, %d MB are free", n/1e6+1, dir, free/1e6)
+		return fmt.Errorf("%w: needs %d MB in %q, %d MB are free", syscall.ENOSPC, n/1e6+1, dir, free/1e6)
 	}
 	return nil
 }

@@ -119,7 +119,8 @@ func (g *merger) patchCopy(ctx context.Context) error {
 	if err := needSpace(g.dir, g.space(size)); err != nil {
 		return err
 	}
-	p := patcher{lora: l, adapter: adapter, scale: g.adapter.Adapter.Scale, progress: g.progress}
+	p := patcher{lora: l, adapter: adapter, scale: g.adapter.Adapter.Scale,
+		packed: g.options.Quantization == g.base.Quantization, progress: g.progress}
 	g.total = size + p.bytes() + size
 	if err := g.quantize(ctx, g.r.Path(g.base), unpacked, "F32"); err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"os"
 	"runtime"
 	"slices"
@@ -23,6 +24,7 @@ type patcher struct {
 	lora     lora
 	adapter  *gguf.File
 	scale    float64       // on top of alpha/rank
+	packed   bool          // the result is stored in the base's own types
 	progress func(n int64) // hears of n more bytes that are done
 }
 
@@ -72,6 +74,7 @@ func (p patcher) patchAll(ctx context.Context, header *gguf.File, f *os.File) er
 type delta struct {
 	up, down []float32
 	rank     int
+	coarse   bool // the sum is stored on the coarse grid that the weights are on
 }
 
 func (p patcher) delta(pair loraPair) (delta, error) {
@@ -83,7 +86,7 @@ func (p patcher) delta(pair loraPair) (delta, error) {
 	for i := range up {
 		up[i] *= factor
 	}
-	return delta{up: up, down: down, rank: pair.rank}, nil
+	return delta{up: up, down: down, rank: pair.rank, coarse: p.packed && slices.Contains(coarseTypes, pair.target.Type.String())}, nil
 }
 
 // addTo adds d to the tensor t of f, blocks of rows on all cores.
@@ -113,17 +116,21 @@ func (d delta) addTo(ctx context.Context, f *os.File, t gguf.Tensor) error {
 // addRows adds d to the rows in buf, of width elements each, the first of
 // which is the row numbered first.
 func (d delta) addRows(buf []byte, first, width int) {
-	row := make([]float32, width)
+	row, before := make([]float32, width), make([]float32, width)
 	for o := 0; 4*width*o < len(buf); o++ {
 		raw := buf[4*width*o : 4*width*(o+1)]
 		for i := range row {
 			row[i] = math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))
 		}
+		copy(before, row)
 		for k, c := range d.up[(first+o)*d.rank:][:d.rank] {
 			down := d.down[k*width:][:width]
 			for i := range row {
 				row[i] += c * down[i]
 			}
+		}
+		if d.coarse {
+			toGrid(row, before, rand.New(rand.NewPCG(uint64(first+o), uint64(width))))
 		}
 		for i, v := range row {
 			binary.LittleEndian.PutUint32(raw[4*i:], math.Float32bits(v))

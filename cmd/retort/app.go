@@ -46,8 +46,8 @@ func (p *program) app() *cli.App {
 		Commands: []*cli.Command{
 			p.setupCommand(), p.doctorCommand(), p.demoCommand(),
 			p.ensembleCommand(), p.learningStatsCommand(), p.examplesCommand(),
-			p.finetuneCommand(), p.runsCommand(), p.evalCommand(), p.modelsCommand(),
-			p.configCommand(),
+			p.finetuneCommand(), p.runsCommand(), p.evalCommand(), p.reportCommand(), p.modelsCommand(),
+			p.configCommand(), p.benchCommand(), p.benchHoldCommand(),
 		},
 	}
 }
@@ -84,7 +84,9 @@ func (p *program) verb(cmd *cli.Command, do action) *cli.Command {
 			return err
 		}
 		r := newRetort(p, cfg, c.Bool("json"))
-		return errors.Join(do(c.Context, c, r), r.Close())
+		err = do(c.Context, c, r)
+		r.advise(c.Context)
+		return errors.Join(err, r.Close())
 	}
 	return cmd
 }
@@ -112,7 +114,14 @@ func (p *program) config(c *cli.Context) (*config.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return config.Load(config.Sources{Flags: flags, Getenv: p.getenv, DotEnv: ".env", Default: map[string]string{"home": home}})
+	cfg, err := config.Load(config.Sources{Flags: flags, Getenv: p.getenv, DotEnv: ".env", Default: map[string]string{"home": home}})
+	if err != nil {
+		return nil, err
+	}
+	if len(cfg.Section(config.Providers))+len(cfg.Section(config.Models)) > 0 {
+		_, err = offersOf(cfg) // a misspelt entry is an error whatever the verb
+	}
+	return cfg, err
 }
 
 // defaultHome is the platform's folder for a program's data.

@@ -60,6 +60,7 @@ type demoView struct {
 	BaseAccuracy        float64            `json:"base_accuracy"`
 	FewShotAccuracy     float64            `json:"few_shot_accuracy"`
 	FewShotModel        string             `json:"few_shot_model"`
+	MemberAccuracy      map[string]float64 `json:"member_accuracy"` // each member alone, choosing as it does in the ensemble
 	EnsembleAccuracy    float64            `json:"ensemble_accuracy"`
 	StudentAccuracy     float64            `json:"student_accuracy"`
 	HeldOut             int                `json:"held_out"`
@@ -93,7 +94,7 @@ func runDemo(ctx context.Context, c *cli.Context, r *retort) error {
 	if err != nil {
 		return err
 	}
-	d := &demo{retort: r, data: data, view: demoView{Seconds: map[string]float64{},
+	d := &demo{retort: r, data: data, view: demoView{Seconds: map[string]float64{}, MemberAccuracy: map[string]float64{},
 		HeldOut: len(data.heldOut), Unlabelled: len(data.unlabelled)}}
 	start := time.Now()
 	for _, stage := range []struct {
@@ -158,7 +159,7 @@ func (d *demo) calibrate(ctx context.Context) (err error) {
 	for _, m := range demoMembers {
 		ids = append(ids, m.id)
 	}
-	d.members, err = d.retort.members(ctx, memberChoice{ids: ids})
+	d.members, err = d.retort.members(ctx, memberChoice{ids: ids, taskType: "classification"})
 	if err != nil {
 		return err
 	}
@@ -280,13 +281,10 @@ func (d *demo) measureTeachers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	right := 0
-	for i, o := range outcomes {
-		if o.Answer == d.data.heldOut[i].Answer {
-			right++
-		}
+	d.view.EnsembleAccuracy = d.rightShare(outcomes, func(o ensemble.Outcome) string { return o.Answer })
+	for i, m := range demoMembers {
+		d.view.MemberAccuracy[m.id] = d.rightShare(outcomes, func(o ensemble.Outcome) string { return o.Members[i].Answer })
 	}
-	d.view.EnsembleAccuracy = float64(right) / float64(len(outcomes))
 	for i, m := range demoMembers {
 		prefix := d.shown(i)[0]
 		rep, err := d.evaluate(ctx, m.id, d.data.heldOut, trainer.EvalOptions{MaxOutputTokens: 8,
@@ -303,6 +301,28 @@ func (d *demo) measureTeachers(ctx context.Context) error {
 	return nil
 }
 
+// rightShare is the share of the outcomes on the held-out requests whose answer
+// is right.
+func (d *demo) rightShare(outcomes []ensemble.Outcome, answer func(ensemble.Outcome) string) float64 {
+	right := 0
+	for i, o := range outcomes {
+		if answer(o) == d.data.heldOut[i].Answer {
+			right++
+		}
+	}
+	return float64(right) / float64(max(1, len(outcomes)))
+}
+
+// bestMember is the member that is right most often by itself.
+func (v demoView) bestMember() (id string, accuracy float64) {
+	for _, m := range demoMembers {
+		if a := v.MemberAccuracy[m.id]; id == "" || a > accuracy {
+			id, accuracy = m.id, a
+		}
+	}
+	return id, accuracy
+}
+
 // train makes the student and tests it against the model that it was trained
 // from.
 func (d *demo) train(ctx context.Context, name, base string) error {
@@ -310,7 +330,11 @@ func (d *demo) train(ctx context.Context, name, base string) error {
 		return err
 	}
 	var examples []dataset.Example
-	for ex, err := range d.openedStore.All(ctx, dataset.Filter{TaskType: demoTask, Split: dataset.SplitTrain}) {
+	store, err := d.store()
+	if err != nil {
+		return err
+	}
+	for ex, err := range store.All(ctx, dataset.Filter{TaskType: demoTask, Split: dataset.SplitTrain}) {
 		if err != nil {
 			return err
 		}
@@ -339,10 +363,12 @@ func (d *demo) train(ctx context.Context, name, base string) error {
 func (d *demo) print() {
 	v := d.view
 	d.printf("\n")
+	bestID, best := v.bestMember()
 	d.table([][]string{
 		{"", "RIGHT", "PROMPT TOKENS"},
 		{"base, asked plainly", percent(v.BaseAccuracy), fmt.Sprintf("%.0f", v.StudentPromptTokens)},
-		{"best member, examples in its prompt", percent(v.FewShotAccuracy), fmt.Sprintf("%.0f", v.FewShotPromptTokens)},
+		{"best member, examples in its prompt, writing freely", percent(v.FewShotAccuracy), fmt.Sprintf("%.0f", v.FewShotPromptTokens)},
+		{"best member (" + bestID + "), choosing among the topics", percent(best), ""},
 		{"ensemble", percent(v.EnsembleAccuracy), ""},
 		{"your model (" + v.Model + ")", percent(v.StudentAccuracy), fmt.Sprintf("%.0f", v.StudentPromptTokens)},
 	})

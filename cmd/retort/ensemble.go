@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -22,7 +23,8 @@ func (p *program) ensembleCommand() *cli.Command {
 		Usage:     "ask several models and combine what they say",
 		ArgsUsage: "[QUESTION]",
 		Description: "The question is --input, the arguments, or standard input. A good answer is kept as a training\n" +
-			"example. Exit status 3 means that the models did not agree (--strategy consensus).\n\n" +
+			"example. Exit status 3 means that there is no answer: the models did not agree (--strategy consensus),\n" +
+			"or are less sure than --min-confidence.\n\nStrategies:\n" + strategyHelp() + "\n" +
 			"  retort ensemble --input \"What is 2+2?\" --strategy consensus",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "input", Aliases: []string{"i"}, Usage: "the `QUESTION`"},
@@ -30,12 +32,19 @@ func (p *program) ensembleCommand() *cli.Command {
 			&cli.IntFlag{Name: "models", Value: 3, Usage: "ask the `N` best models there are"},
 			&cli.StringSliceFlag{Name: "members", Usage: "ask exactly these models (`ID,...`; ollama/NAME for one of Ollama's)"},
 			&cli.IntFlag{Name: "samples", Value: 1, Usage: "draw `K` answers from each model"},
-			&cli.StringFlag{Name: "strategy", Value: string(ensemble.BestOfN), Usage: "how to combine: best-of-n or consensus"},
-			&cli.StringFlag{Name: "task-type", Value: "general", Usage: "what kind of `TASK` this is"},
+			&cli.StringFlag{Name: "strategy", Value: string(ensemble.BestOfN), Usage: "how to combine, see above"},
+			&cli.StringFlag{Name: "task-type", Usage: "what kind of `TASK` this is: reasoning, code, creative, general or one of yours; found out if not given"},
 			&cli.IntFlag{Name: "max-tokens", Value: 512, Usage: "longest answer, in tokens"},
 			&cli.Float64Flag{Name: "temperature", Value: 0.7, Usage: "0 is the likeliest answer; higher is more varied"},
 			&cli.Int64Flag{Name: "seed", Usage: "repeat the same draw"},
-			&cli.DurationFlag{Name: "timeout", Usage: "give up after this long, for example 90s"},
+			&cli.StringSliceFlag{Name: "judges", Usage: "models that compare the answers (`ID,...`; best-of-n)"},
+			&cli.BoolFlag{Name: "cross-likelihood", Usage: "let local models score each other's answers (best-of-n)"},
+			&cli.StringFlag{Name: "embedder", Usage: "`ID` of a model that tells which answers mean the same"},
+			&cli.StringFlag{Name: "fuser", Usage: "`ID` of the model that writes the answer of fuse; without it the best member"},
+			&cli.Float64Flag{Name: "max-cost", Usage: "spend at most so many `USD`; models that could go beyond it are left out"},
+			&cli.Float64Flag{Name: "min-confidence", Usage: "below this, from 0 to 1, ask on (cascade) or say that the answer is not known"},
+			&cli.DurationFlag{Name: "timeout", Usage: "wait no longer than this for a model, for example 90s; those that answered decide"},
+			&cli.BoolFlag{Name: "fast", Usage: "stop when the votes decide; those not waited for make the answer less sure"},
 			&cli.BoolFlag{Name: "no-keep", Usage: "do not keep the answer as an example"},
 		},
 	}, runEnsemble)
@@ -50,47 +59,111 @@ func runEnsemble(ctx context.Context, c *cli.Context, r *retort) error {
 	if err != nil {
 		return err
 	}
-	if err := r.checkTaskType(ctx, c.String("task-type")); err != nil {
+	taskType := c.String("task-type")
+	if taskType == "" {
+		taskType = ensemble.Classify(req.Messages)
+	} else if err := r.checkTaskType(ctx, taskType); err != nil {
 		return err
 	}
-	members, err := r.members(ctx, memberChoice{ids: c.StringSlice("members"), n: c.Int("models"), taskType: c.String("task-type")})
-	if err != nil {
-		return err
-	}
-	for i := range members {
-		members[i].Samples = c.Int("samples")
-	}
-	if d := c.Duration("timeout"); d > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, d)
-		defer cancel()
-	}
-	e, err := ensemble.New(strategy, members...)
+	e, n, err := r.ensemble(ctx, c, strategy, taskType)
 	if err != nil {
 		return err
 	}
 	question := req.Messages[len(req.Messages)-1].Content
-	r.printf("🎭 Querying %d top models...\n📝 Question: %s\n\n", len(members), question)
+	r.printf("🎭 Querying %d top models...\n📝 Question: %s\n\n", n, question)
 	outcome, queryErr := e.Query(ctx, req)
 	if queryErr != nil && len(outcome.Candidates) == 0 {
 		return queryErr
 	}
-	view := newOutcomeView(question, c.String("task-type"), outcome)
-	if queryErr == nil && !c.Bool("no-keep") {
-		if view.Example, err = r.collect(ctx, outcome, req, c.String("task-type")); err != nil {
+	view := newOutcomeView(question, outcome)
+	keepErr := r.record(ctx, &view, outcome, req, queryErr == nil && !c.Bool("no-keep"))
+	view.print(r) // even where it could not be kept: it was paid for
+	return errors.Join(r.object(view), queryErr, keepErr)
+}
+
+// record keeps the answer, if that is wanted, and logs the query.
+func (r *retort) record(ctx context.Context, view *outcomeView, o ensemble.Outcome, req llm.Request, keep bool) error {
+	log := queryOf(o, "ensemble")
+	if keep {
+		kept, err := r.collect(ctx, o, req, o.TaskType)
+		if err != nil {
 			return err
 		}
+		view.Example, log.ExampleID = kept, kept.ID
 	}
-	view.print(r)
-	if err := r.object(view); err != nil {
+	return r.logQuery(ctx, log)
+}
+
+// ensemble opens the members, judges and other helpers that the flags name, and
+// says how many members there are.
+func (r *retort) ensemble(ctx context.Context, c *cli.Context, strategy ensemble.Strategy, taskType string) (*ensemble.Ensemble, int, error) {
+	known, err := r.learnt(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	members, err := r.members(ctx, memberChoice{ids: c.StringSlice("members"), n: c.Int("models"), taskType: taskType, skills: known.skills,
+		priced: c.IsSet("max-cost")})
+	if err != nil {
+		return nil, 0, err
+	}
+	opts := ensemble.Options{TaskType: taskType, CrossLikelihood: c.Bool("cross-likelihood"), Timeout: c.Duration("timeout"),
+		MaxCostUSD: c.Float64("max-cost"), MinConfidence: c.Float64("min-confidence"), AllVotes: !c.Bool("fast"), Calibrate: known.calibrate()}
+	for i := range members {
+		members[i].Samples = c.Int("samples")
+		if opts.Embedder == nil {
+			opts.Embedder, _ = llm.As[llm.Embedder](members[i].Model)
+		}
+	}
+	for _, id := range c.StringSlice("judges") {
+		m, err := r.model(ctx, id)
+		if err != nil {
+			return nil, 0, err
+		}
+		opts.Judges = append(opts.Judges, m)
+	}
+	if id := c.String("fuser"); id != "" {
+		if opts.Fuser, err = r.model(ctx, id); err != nil {
+			return nil, 0, err
+		}
+	}
+	if id := c.String("embedder"); id != "" {
+		m, err := r.model(ctx, id)
+		if err != nil {
+			return nil, 0, err
+		}
+		var ok bool
+		if opts.Embedder, ok = llm.As[llm.Embedder](m); !ok {
+			return nil, 0, usage("model %q gives no embeddings", id)
+		}
+	}
+	e, err := opts.New(strategy, members...)
+	return e, len(members), err
+}
+
+// logQuery adds to the log of queries.
+func (r *retort) logQuery(ctx context.Context, q dataset.Query) error {
+	store, err := r.store()
+	if err != nil {
 		return err
 	}
-	return queryErr
+	return store.PutQueries(ctx, q)
+}
+
+// strategyHelp is a line for each strategy.
+func strategyHelp() string {
+	text := ""
+	for _, s := range ensemble.Strategies() {
+		text += fmt.Sprintf("  %-15s %s\n", s, s.Help())
+	}
+	return text
 }
 
 func ensembleRequest(c *cli.Context, stdin io.Reader) (llm.Request, error) {
 	if c.Int("models") < 1 || c.Int("samples") < 1 {
 		return llm.Request{}, usage("--models and --samples want 1 or more")
+	}
+	if p := c.Float64("min-confidence"); !(p >= 0 && p <= 1) || c.Float64("max-cost") < 0 || c.Duration("timeout") < 0 {
+		return llm.Request{}, usage("--min-confidence wants 0 to 1, --max-cost and --timeout 0 or more")
 	}
 	question, err := question(c, stdin)
 	if err != nil {
@@ -129,81 +202,6 @@ func question(c *cli.Context, stdin io.Reader) (string, error) {
 	return text, nil
 }
 
-// outcomeView is what users see of an outcome; its JSON names are stable.
-type outcomeView struct {
-	Question   string         `json:"question"`
-	Answer     string         `json:"answer"`
-	Strategy   string         `json:"strategy"`
-	TaskType   string         `json:"task_type"`
-	Confidence float64        `json:"confidence"`
-	Method     string         `json:"method"`
-	Agreed     bool           `json:"models_agreed"`
-	ModelsUsed []string       `json:"models_used"`
-	AvgLatency float64        `json:"avg_latency_seconds"`
-	TotalCost  float64        `json:"total_cost_usd"`
-	Usage      llm.Usage      `json:"usage"`
-	Members    []memberView   `json:"members"`
-	Responses  []responseView `json:"responses"`
-	Example    *collected     `json:"example,omitempty"`
-}
-
-type memberView struct {
-	Model   string  `json:"model"`
-	Answer  string  `json:"answer,omitempty"`
-	Share   float64 `json:"share"`
-	Samples int     `json:"samples"`
-	Latency float64 `json:"latency_seconds"`
-	Cost    float64 `json:"cost_usd"`
-	Error   string  `json:"error,omitempty"`
-}
-
-type responseView struct {
-	Model    string  `json:"model"`
-	Response string  `json:"response"`
-	Score    float64 `json:"score"`
-	Latency  float64 `json:"latency_seconds"`
-}
-
-func newOutcomeView(question, taskType string, o ensemble.Outcome) outcomeView {
-	v := outcomeView{Question: question, Answer: strings.TrimSpace(o.Answer), Strategy: string(o.Strategy), TaskType: taskType,
-		Confidence: o.Confidence, Method: o.Method, Agreed: o.Agreed, Usage: o.Usage,
-		AvgLatency: o.AverageLatency().Seconds(), TotalCost: o.CostUSD}
-	for _, m := range o.Members {
-		mv := memberView{Model: m.Model, Answer: strings.TrimSpace(m.Answer), Share: m.Share, Samples: m.Samples,
-			Latency: m.Latency.Seconds(), Cost: m.CostUSD}
-		if m.Err != nil {
-			mv.Error = oneLine(m.Err)
-		} else {
-			v.ModelsUsed = append(v.ModelsUsed, m.Model)
-		}
-		v.Members = append(v.Members, mv)
-	}
-	for _, c := range o.Candidates {
-		v.Responses = append(v.Responses, responseView{c.Model, strings.TrimSpace(c.Text), c.Score, c.Latency.Seconds()})
-	}
-	return v
-}
-
-func (v outcomeView) print(r *retort) {
-	if v.Answer != "" {
-		r.printf("%s\n\n", v.Answer)
-	}
-	r.printf("📊 Metadata:\n  Strategy: %s\n  Confidence: %.0f%% (%s)\n  Models used: %d (%s)\n  Avg latency: %.1fs\n  Total cost: $%.4f\n\n",
-		v.Strategy, 100*v.Confidence, v.Method, len(v.ModelsUsed), strings.Join(v.ModelsUsed, ", "), v.AvgLatency, v.TotalCost)
-	r.printf("🔍 All model responses:\n")
-	for _, resp := range v.Responses {
-		r.printf("  • %s: %s\n", resp.Model, firstLine(resp.Response, 100))
-	}
-	for _, m := range v.Members {
-		if m.Error != "" {
-			r.printf("  • %s failed: %s\n", m.Model, m.Error)
-		}
-	}
-	if v.Example != nil {
-		r.printf("\n%s\n", v.Example.line())
-	}
-}
-
 // collected says what became of an answer as training data.
 type collected struct {
 	ID      string  `json:"id,omitempty"`
@@ -229,7 +227,7 @@ func (r *retort) judge(o ensemble.Outcome, req llm.Request, taskType string) (da
 	if o.FinishReason != llm.FinishStop {
 		return dataset.Example{}, collected{Reason: fmt.Sprintf("the answer did not come to its end (%s)", o.FinishReason)}
 	}
-	ex := exampleOf(o, req, taskType)
+	ex := r.exampleOf(o, req, taskType)
 	verdict := r.policy().Judge(ex)
 	k := collected{Kept: verdict.Keep, Quality: verdict.Score, Reason: verdict.Reason}
 	if verdict.Keep {
@@ -262,12 +260,12 @@ func (r *retort) scored(ex dataset.Example) dataset.Example {
 }
 
 // exampleOf is the joint between an ensemble's outcome and the data store.
-func exampleOf(o ensemble.Outcome, req llm.Request, taskType string) dataset.Example {
+func (r *retort) exampleOf(o ensemble.Outcome, req llm.Request, taskType string) dataset.Example {
 	ex := dataset.Example{
 		Messages: req.Messages, Response: strings.TrimSpace(o.Answer),
-		QualityScore: o.Confidence, TaskType: taskType, ModelsAgreed: o.Agreed && len(o.Members) > 1,
+		QualityScore: o.Confidence, TaskType: taskType, ModelsAgreed: o.Agreed && heard(o) > 1,
 		Source: dataset.Source{Kind: "ensemble", Models: o.Models(), Strategy: string(o.Strategy),
-			Seed: req.Sampling.Seed, Terms: termsOf(o.Models()), CostUSD: o.CostUSD},
+			Seed: req.Sampling.Seed, Terms: r.termsOf(o.Models()), CostUSD: o.CostUSD},
 	}
 	for _, c := range o.Candidates {
 		ex.Candidates = append(ex.Candidates, dataset.Candidate{Model: c.Model, Response: strings.TrimSpace(c.Text), Score: c.Score})
@@ -280,10 +278,26 @@ func exampleOf(o ensemble.Outcome, req llm.Request, taskType string) dataset.Exa
 	return ex
 }
 
+// heard is how many members answered.
+func heard(o ensemble.Outcome) (n int) {
+	for _, m := range o.Members {
+		if m.Samples > 0 {
+			n++
+		}
+	}
+	return n
+}
+
 // termsOf is the terms class of an answer that all of these models gave: open
 // only if each of them is known to be.
-func termsOf(ids []string) string {
+func (r *retort) termsOf(ids []string) string {
 	for _, id := range ids {
+		if terms, ok := remoteTerms(r.cfg, id); ok {
+			if terms != models.TermsOpen {
+				return models.TermsRestricted
+			}
+			continue
+		}
 		open := slices.ContainsFunc(models.Catalogue(), func(e models.Entry) bool {
 			return e.ID == registryID(id) && e.Terms == models.TermsOpen
 		})

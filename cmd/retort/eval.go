@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/urfave/cli/v2"
@@ -23,6 +26,7 @@ func (p *program) evalCommand() *cli.Command {
 			&cli.IntFlag{Name: "max-tokens", Value: 64, Usage: "longest answer, in tokens"},
 			&cli.BoolFlag{Name: "answers", Usage: "with --json: every answer too"},
 		},
+		Subcommands: []*cli.Command{p.evalEnsembleCommand(), p.evalCalibrationCommand()},
 	}, runEval)
 }
 
@@ -109,4 +113,26 @@ func (r *retort) modelOrCurrent(id string) (string, error) {
 	}
 	m, err := reg.Current()
 	return m.ID, withHint(err, "name one with --model, or choose one with `retort models use ID`")
+}
+
+// readQuestions reads the "input" of each line, with "system" where it has one.
+func readQuestions(path string) ([]trainer.Item, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var items []trainer.Item
+	for dec := json.NewDecoder(f); ; {
+		var it trainer.Item
+		err := dec.Decode(&it)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil || it.Input == "" {
+			return nil, withHint(fmt.Errorf("read %q: line %d is no question", path, len(items)+1), `each line wants {"input": "..."}`)
+		}
+		items = append(items, it)
+	}
+	return items, nil
 }

@@ -6,12 +6,16 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"syscall"
 
 	"retort/dataset"
 	"retort/ensemble"
 	"retort/internal/config"
+	"retort/llm"
+	"retort/local/ollama"
 	"retort/models"
 	"retort/models/gguf"
+	"retort/models/ollamastore"
 	"retort/trainer"
 )
 
@@ -23,6 +27,7 @@ const (
 	exitPartial     = 3 // no consensus, or only a part was done
 	exitNoModel     = 10
 	exitBusy        = 11
+	exitKeyMissing  = 12
 	exitDamaged     = 13
 	exitInterrupted = 130
 )
@@ -91,8 +96,13 @@ func parts(err error) []error {
 
 func (p *program) printHint(err error) {
 	var h interface{ Hint() string }
-	if errors.As(err, &h) && h.Hint() != "" {
+	switch {
+	case errors.As(err, &h) && h.Hint() != "":
 		fmt.Fprintln(p.stderr, "hint:", h.Hint())
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, dataset.ErrNoSpace):
+		fmt.Fprintln(p.stderr, "hint: free some space, or have the data folder on another disk (--home, RETORT_HOME)")
+	case errors.Is(err, llm.ErrContextOverflow):
+		fmt.Fprintln(p.stderr, "hint: ask with less text")
 	}
 }
 
@@ -110,15 +120,17 @@ func exitCode(err error) int {
 	switch {
 	case is(errUsage, config.ErrInvalid, ensemble.ErrUnknownStrategy):
 		return exitUsage
-	case is(ensemble.ErrNoConsensus, errPartial):
+	case is(ensemble.ErrNoConsensus, ensemble.ErrUnsure, errPartial):
 		return exitPartial
-	case is(models.ErrNotFound):
+	case is(models.ErrNotFound, ollamastore.ErrNotFound, ollama.ErrModelNotFound):
 		return exitNoModel
 	case is(dataset.ErrBusy):
 		return exitBusy
+	case is(errKeyMissing):
+		return exitKeyMissing
 	case is(fs.ErrNotExist):
 		return exitError
-	case is(dataset.ErrDamaged, gguf.ErrNotGGUF, gguf.ErrTruncated, gguf.ErrMalformed):
+	case is(dataset.ErrDamaged, ollamastore.ErrDamaged, gguf.ErrNotGGUF, gguf.ErrTruncated, gguf.ErrMalformed):
 		return exitDamaged
 	}
 	return exitError

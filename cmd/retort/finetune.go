@@ -177,6 +177,9 @@ func (r *retort) finetune(ctx context.Context, opts trainer.Options) (trainer.Ou
 	if err != nil {
 		return trainer.Outcome{}, err
 	}
+	if err := r.closeStore(); err != nil { // a training takes long, and needs it no more
+		return trainer.Outcome{}, err
+	}
 	show := &trainingProgress{out: r.output}
 	opts.OnProgress = show.hear
 	out, err := trainer.Finetune(ctx, deps, opts)

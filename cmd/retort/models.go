@@ -6,16 +6,22 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"retort/dataset"
+	"retort/ensemble"
 	"retort/models"
 )
 
 func (p *program) modelsCommand() *cli.Command {
 	return group("models", "list, import and choose models",
-		p.verb(&cli.Command{Name: "list", Usage: "print the models there are; * is the one in use"}, runModelsList),
+		p.verb(&cli.Command{Name: "list", Usage: "print the models there are; * is the one in use", Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "all", Usage: "every model that could be asked, those of remote providers included, with costs and scores"},
+		}}, runModelsList),
 		p.verb(&cli.Command{Name: "show", Usage: "print all that is known of a model", ArgsUsage: "ID"}, runModelsShow),
 		p.verb(&cli.Command{Name: "import", Usage: "add a GGUF file", ArgsUsage: "FILE", Flags: []cli.Flag{
 			&cli.StringFlag{Name: "id", Usage: "`NAME` for it; without it the file's own"},
@@ -23,6 +29,14 @@ func (p *program) modelsCommand() *cli.Command {
 			&cli.StringFlag{Name: "template", Usage: "chat template: a built-in `NAME` such as plain or chatml"},
 			&cli.BoolFlag{Name: "link", Usage: "refer to the file where it lies, without a copy"},
 		}}, runModelsImport),
+		p.verb(&cli.Command{Name: "pull", Usage: "let a running Ollama fetch a model", ArgsUsage: "ollama/NAME"}, runModelsPull),
+		p.verb(&cli.Command{Name: "export", Usage: "give a model to a running Ollama", ArgsUsage: "ID", Flags: []cli.Flag{
+			&cli.StringFlag{Name: "to", Usage: "ollama or ollama:`NAME`"},
+			&cli.BoolFlag{Name: "merge", Usage: "merge an adapter into its base first, also where Ollama can apply it"},
+			&cli.StringFlag{Name: "quantization", Value: "Q8_0", Usage: "`TYPE` of what is merged"},
+			&cli.StringFlag{Name: "question", Value: "What is the capital of France?", Usage: "asked of both engines, to compare"},
+			&cli.BoolFlag{Name: "no-check", Usage: "do not compare"},
+		}}, runModelsExport),
 		p.verb(&cli.Command{Name: "use", Usage: "make a model the one in use", ArgsUsage: "ID"}, runModelsUse),
 		p.verb(&cli.Command{Name: "rollback", Usage: "go back to the model that was in use before"}, runModelsRollback),
 		p.verb(&cli.Command{Name: "merge", Usage: "write an adapter into a copy of its base", ArgsUsage: "ID", Flags: []cli.Flag{
@@ -44,7 +58,36 @@ func (r *retort) named(c *cli.Context) (*models.Registry, string, error) {
 
 type modelView struct {
 	models.Manifest
-	Current bool `json:"current"`
+	Current bool        `json:"current"`
+	Skills  []skillView `json:"skills,omitempty"` // on the task types that it has a record on
+}
+
+// skillView is how often a model is right on a task type, as far as is known.
+type skillView struct {
+	TaskType string  `json:"task_type"`
+	WinRate  float64 `json:"win_rate"`
+	Spread   float64 `json:"spread"` // standard deviation
+	Outcomes float64 `json:"outcomes"`
+}
+
+// skillsOf are what earlier questions taught of a model.
+func skillsOf(skills ensemble.Skills, id string) (out []skillView) {
+	for key, seen := range skills {
+		if key.Model == id {
+			b := skills.Of(id, key.TaskType, catalogueQuality(id, key.TaskType))
+			out = append(out, skillView{key.TaskType, b.Mean(), b.Spread(), seen.Wins + seen.Losses})
+		}
+	}
+	slices.SortFunc(out, func(a, b skillView) int { return strings.Compare(a.TaskType, b.TaskType) })
+	return out
+}
+
+func skillWords(skills []skillView) string {
+	var words []string
+	for _, s := range skills {
+		words = append(words, fmt.Sprintf("%s %.0f±%.0f %%", s.TaskType, 100*s.WinRate, 100*s.Spread))
+	}
+	return strings.Join(words, ", ")
 }
 
 // currentID is the model in use, or "" where none was chosen.
@@ -60,7 +103,10 @@ func (r *retort) currentID() (string, error) {
 	return m.ID, err
 }
 
-func runModelsList(_ context.Context, _ *cli.Context, r *retort) error {
+func runModelsList(ctx context.Context, c *cli.Context, r *retort) error {
+	if c.Bool("all") {
+		return r.allModels()
+	}
 	reg, err := r.registry()
 	if err != nil {
 		return err
@@ -73,14 +119,21 @@ func runModelsList(_ context.Context, _ *cli.Context, r *retort) error {
 	if err != nil {
 		return err
 	}
-	views := []modelView{}
-	rows := [][]string{{"", "ID", "KIND", "ARCHITECTURE", "TYPE", "SIZE", "PARENT", "GATE"}}
-	for _, m := range list {
-		views = append(views, modelView{m, m.ID == current})
-		rows = append(rows, []string{map[bool]string{true: "*"}[m.ID == current], m.ID, string(m.Kind), m.Architecture,
-			m.Quantization, megabytes(m.Size), m.Parent, gateWord(m.Gate)})
+	known, err := r.learnt(ctx)
+	if errors.Is(err, dataset.ErrBusy) {
+		r.note("win rates are left out: %v", err)
+	} else if err != nil {
+		return err
 	}
-	if len(list) == 0 {
+	views := []modelView{}
+	rows := [][]string{{"", "ID", "KIND", "ARCHITECTURE", "TYPE", "SIZE", "PARENT", "GATE", "WIN RATE"}}
+	for _, m := range append(list, r.storedModels()...) {
+		skills := skillsOf(known.skills, m.ID)
+		views = append(views, modelView{m, m.ID == current, skills})
+		rows = append(rows, []string{map[bool]string{true: "*"}[m.ID == current], m.ID, string(m.Kind), m.Architecture,
+			m.Quantization, megabytes(m.Size), m.Parent, gateWord(m.Gate), skillWords(skills)})
+	}
+	if len(views) == 0 {
 		r.printf("No models. `retort setup` brings two small ones.\n")
 	} else {
 		r.table(rows)
@@ -101,6 +154,9 @@ func gateWord(g *models.Gate) string {
 }
 
 func runModelsShow(_ context.Context, c *cli.Context, r *retort) error {
+	if name, ok := strings.CutPrefix(c.Args().First(), storePrefix); ok && c.NArg() == 1 {
+		return r.showStored(name)
+	}
 	reg, id, err := r.named(c)
 	if err != nil {
 		return err
@@ -113,7 +169,7 @@ func runModelsShow(_ context.Context, c *cli.Context, r *retort) error {
 	if err != nil {
 		return err
 	}
-	view, template := modelView{m, id == current}, templateFor(reg, id)
+	view, template := modelView{Manifest: m, Current: id == current}, templateFor(reg, id)
 	if r.asJSON {
 		return r.object(modelDetail{view, template})
 	}
@@ -178,10 +234,10 @@ func (r *retort) showCurrent(reg *models.Registry, title string) error {
 		return err
 	}
 	r.printf("%s%s\n", title, m.ID)
-	return r.object(modelView{m, true})
+	return r.object(modelView{Manifest: m, Current: true})
 }
 
-func runModelsMerge(ctx context.Context, c *cli.Context, r *retort) (err error) {
+func runModelsMerge(ctx context.Context, c *cli.Context, r *retort) error {
 	reg, id, err := r.named(c)
 	if err != nil {
 		return err
@@ -189,25 +245,29 @@ func runModelsMerge(ctx context.Context, c *cli.Context, r *retort) (err error) 
 	if _, err := reg.Get(id); err != nil {
 		return err
 	}
-	eng, err := r.engine()
-	if err != nil {
-		return err
-	}
 	newID := c.String("id")
 	if newID == "" {
 		newID = id + "-merged"
 	}
-	bar := r.bar("Merging "+id, 100, "%")
-	defer bar.end(&err)
 	start := time.Now()
-	m, err := reg.Merge(ctx, id, newID, eng, models.MergeOptions{Quantization: c.String("quantization"),
-		Progress: func(done, total int64) { bar.set(100 * done / max(total, 1)) }})
+	m, err := r.merge(ctx, reg, id, newID, c.String("quantization"))
 	if err != nil {
 		return err
 	}
-	bar.done("")
 	r.printf("✅ %s (%s, %s) in %s\n", m.ID, megabytes(m.Size), m.Quantization, seconds(time.Since(start)))
 	return r.object(m)
+}
+
+// merge writes the adapter id into a copy of its base and shows how far it is.
+func (r *retort) merge(ctx context.Context, reg *models.Registry, id, newID, quantization string) (m models.Manifest, err error) {
+	eng, err := r.engine()
+	if err != nil {
+		return m, err
+	}
+	bar := r.bar("Merging "+id, 100, "%")
+	defer bar.end(&err)
+	return reg.Merge(ctx, id, newID, eng, models.MergeOptions{Quantization: quantization,
+		Progress: func(done, total int64) { bar.set(100 * done / max(total, 1)) }})
 }
 
 func runModelsRemove(_ context.Context, c *cli.Context, r *retort) error {

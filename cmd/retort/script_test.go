@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,14 +31,22 @@ func TestScripts(t *testing.T) {
 			home := filepath.Join(env.WorkDir, "home")
 			env.Setenv("RETORT_HOME", home)
 			env.Setenv("HOME", env.WorkDir)
+			startProviders(env)
 			if err := writeHostile(filepath.Join(env.WorkDir, "hostile")); err != nil {
 				return err
 			}
 			return linkPieces(env, home)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": status},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"status": status, "interrupt": interrupt, "await": awaitCmd, "smalldisk": smallDisk, "long": long},
 		Condition: func(cond string) (bool, error) {
-			return cond == "pieces" && os.Getenv("RETORT_TEST_HOME") != "", nil
+			switch cond {
+			case "pieces":
+				return os.Getenv("RETORT_TEST_HOME") != "", nil
+			case "smalldisk":
+				return canMount(), nil
+			}
+			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 	})
 }
@@ -58,6 +67,16 @@ func status(ts *testscript.TestScript, neg bool, args []string) {
 	if strconv.Itoa(got) != args[0] {
 		ts.Fatalf("exit status %d, want %s", got, args[0])
 	}
+}
+
+// long writes a file of that many words: long words.txt 9000.
+func long(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: long FILE WORDS")
+	}
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Repeat("again ", n)), 0o600))
 }
 
 var notInFileName = regexp.MustCompile(`[^a-z0-9]+`)
@@ -86,6 +105,12 @@ func linkPieces(env *testscript.Env, home string) error {
 	if err := os.MkdirAll(filepath.Join(home, "cache"), 0o700); err != nil {
 		return err
 	}
+	scripts, err := filepath.Abs("../../scripts")
+	if err != nil {
+		return err
+	}
+	env.Setenv("SCRIPTS", scripts)
+	env.Setenv("PYTHON", filepath.Join(from, "python", "bin", "python"))
 	bases := filepath.Join(from, "cache", "bases")
 	if err := os.MkdirAll(bases, 0o700); err != nil {
 		return err

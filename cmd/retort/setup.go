@@ -24,7 +24,8 @@ func (p *program) setupCommand() *cli.Command {
 
 func (p *program) doctorCommand() *cli.Command {
 	return p.verb(&cli.Command{Name: "doctor", Usage: "show what is installed, where it came from, and how to mend what is missing",
-		Description: "Exit status 3 means that something is missing."}, runDoctor)
+		Description: "Exit status 3 means that something is missing.",
+		Flags:       []cli.Flag{&cli.BoolFlag{Name: "providers", Usage: "instead: make one small call with each key of an enabled provider and say what is wrong"}}}, runDoctor)
 }
 
 // engineLibrary lets the set-up handle the engine without knowing it.
@@ -115,6 +116,13 @@ func (v pieceView) detail() string {
 	return text
 }
 
+// setting is one thing that the engine chose, and why.
+type setting struct {
+	Name   string `json:"name"`
+	Value  string `json:"value"`
+	Reason string `json:"reason"`
+}
+
 type doctorView struct {
 	OK       bool        `json:"ok"`
 	Version  string      `json:"version"`
@@ -123,11 +131,15 @@ type doctorView struct {
 	Pieces   []pieceView `json:"pieces"`
 	Devices  []string    `json:"devices,omitempty"`
 	Features string      `json:"features,omitempty"`
+	Settings []setting   `json:"settings,omitempty"` // what the engine chose for this machine
 	Ollama   string      `json:"ollama"`
 	Current  string      `json:"model_in_use,omitempty"`
 }
 
-func runDoctor(ctx context.Context, _ *cli.Context, r *retort) error {
+func runDoctor(ctx context.Context, c *cli.Context, r *retort) error {
+	if c.Bool("providers") {
+		return runDoctorProviders(ctx, r)
+	}
 	pieces, err := r.pieces()
 	if err != nil {
 		return err
@@ -139,6 +151,9 @@ func runDoctor(ctx context.Context, _ *cli.Context, r *retort) error {
 	if eng, err := r.engine(); err == nil {
 		info := eng.Info()
 		v.Devices, v.Features = info.Devices, info.Features
+		for _, chosen := range eng.Settings(llamacpp.Options{Threads: r.cfg.Int("threads")}) {
+			v.Settings = append(v.Settings, setting(chosen))
+		}
 	}
 	v.Ollama = r.ollamaState(ctx)
 	if v.Current, err = r.currentID(); err != nil {
@@ -182,6 +197,9 @@ func (v doctorView) print(r *retort) {
 	}
 	for _, d := range v.Devices {
 		r.printf("   device  %s\n", d)
+	}
+	for _, s := range v.Settings {
+		r.printf("   %-16s %-6s %s\n", s.Name, s.Value, s.Reason)
 	}
 	r.printf("   ollama  %s\n", v.Ollama)
 	if v.Current != "" {

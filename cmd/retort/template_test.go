@@ -35,7 +35,7 @@ func TestTemplateOf(t *testing.T) {
 
 // TestModelDetail holds the names of the JSON form.
 func TestModelDetail(t *testing.T) {
-	data, err := json.Marshal(modelDetail{modelView{models.Manifest{ID: "m", Template: "plain"}, true}, templateView{"T", "D", "S"}})
+	data, err := json.Marshal(modelDetail{modelView{Manifest: models.Manifest{ID: "m", Template: "plain"}, Current: true}, templateView{"T", "D", "S"}})
 	if err != nil {
 		t.Fatal(err)
 	}

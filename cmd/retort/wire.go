@@ -29,21 +29,29 @@ type retort struct {
 
 	openedStore    *dataset.Store
 	openedRegistry *models.Registry
-	openedModels   map[string]*llamacpp.Model
+	openedModels   map[string]*llamacpp.Resident
+	pool           *llamacpp.Pool // of openedModels
+	openedOllama   *ollama.Client
+	remotes        remotes
 }
 
 func newRetort(p *program, cfg *config.Config, asJSON bool) *retort {
 	return &retort{output: output{stdout: p.stdout, stderr: p.stderr, asJSON: asJSON}, p: p, cfg: cfg,
-		openedModels: map[string]*llamacpp.Model{}}
+		openedModels: map[string]*llamacpp.Resident{}}
 }
 
 // Close closes everything that was opened.
 func (r *retort) Close() error {
-	err := r.closeModels()
-	if r.openedStore != nil {
-		err = errors.Join(err, r.openedStore.Close())
-		r.openedStore = nil
+	return errors.Join(r.closeModels(), r.closeStore())
+}
+
+// closeStore lets other processes have the store, which one alone can hold.
+func (r *retort) closeStore() error {
+	if r.openedStore == nil {
+		return nil
 	}
+	err := r.openedStore.Close()
+	r.openedStore = nil
 	return err
 }
 
@@ -114,21 +122,61 @@ const enginePrefix = "llamacpp/"
 func registryID(id string) string { return strings.TrimPrefix(id, enginePrefix) }
 
 // model opens the model of that name: "ollama/NAME" is one of a running
-// Ollama's, anything else one of the registry's. Models stay open until Close.
+// Ollama's, "ollama-store/NAME" one of its store that the engine runs,
+// "PROVIDER/NAME" one of a provider's, anything else one of the registry's.
+// Models stay open until Close.
 func (r *retort) model(ctx context.Context, id string) (llm.Model, error) {
-	if name, ok := strings.CutPrefix(id, "ollama/"); ok {
-		return r.ollamaModel(name)
+	if name, ok := strings.CutPrefix(id, ollamaPrefix); ok {
+		client, err := r.ollamaClient()
+		if err != nil {
+			return nil, err
+		}
+		return client.Model(name), nil
+	}
+	if name, ok := strings.CutPrefix(id, storePrefix); ok {
+		return r.storedModel(ctx, name)
+	}
+	if m, ok, err := r.remoteModel(id); ok {
+		return m, err
 	}
 	id = registryID(id)
 	if m, ok := r.openedModels[id]; ok {
 		return m, nil
 	}
-	m, err := r.load(ctx, id)
+	path, opts, err := r.located(id)
 	if err != nil {
 		return nil, err
 	}
+	m, err := r.reside(ctx, id, path, opts)
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// reside opens a model that makes room for others while it is idle.
+func (r *retort) reside(ctx context.Context, id, path string, opts llamacpp.Options) (*llamacpp.Resident, error) {
+	if r.pool == nil {
+		eng, err := r.engine()
+		if err != nil {
+			return nil, err
+		}
+		r.pool = eng.NewPool(0)
+	}
+	m, err := r.pool.Open(ctx, path, opts)
+	if err != nil {
+		return nil, noMemory(err)
+	}
 	r.openedModels[id] = m
 	return m, nil
+}
+
+// noMemory says what to do where a model is too large for the machine.
+func noMemory(err error) error {
+	if errors.Is(err, llamacpp.ErrNoMemory) {
+		return withHint(err, "close other programs, or take a smaller model")
+	}
+	return err
 }
 
 // closeModels gives back the memory of the models that model opened.
@@ -143,38 +191,36 @@ func (r *retort) closeModels() error {
 
 // load opens one of the registry's models in the engine; the caller closes it.
 func (r *retort) load(ctx context.Context, id string) (*llamacpp.Model, error) {
-	reg, err := r.registry()
+	path, opts, err := r.located(id)
 	if err != nil {
-		return nil, err
-	}
-	what, err := reg.Resolve(id)
-	if err != nil {
-		if errors.Is(err, models.ErrNotFound) {
-			err = withHint(err, "`retort models list` shows the models there are; `retort setup` brings the first two")
-		}
 		return nil, err
 	}
 	eng, err := r.engine()
 	if err != nil {
 		return nil, err
 	}
-	opts := llamacpp.Options{ID: enginePrefix + id, Template: what.Template, Threads: r.cfg.Int("threads")}
+	m, err := eng.Open(ctx, path, opts)
+	return m, noMemory(err)
+}
+
+// located says where one of the registry's models lies and how it is opened.
+func (r *retort) located(id string) (path string, opts llamacpp.Options, err error) {
+	reg, err := r.registry()
+	if err != nil {
+		return "", opts, err
+	}
+	what, err := reg.Resolve(id)
+	if err != nil {
+		if errors.Is(err, models.ErrNotFound) {
+			err = withHint(err, "`retort models list` shows the models there are; `retort setup` brings the first two")
+		}
+		return "", opts, err
+	}
+	opts = llamacpp.Options{ID: enginePrefix + id, Template: what.Template, Threads: r.cfg.Int("threads")}
 	if what.Adapter != "" {
 		opts.Adapters = []llamacpp.Adapter{{Path: what.Adapter, Scale: what.Scale}}
 	}
-	return eng.Open(ctx, what.Base, opts)
-}
-
-func (r *retort) ollamaClient() (*ollama.Client, error) {
-	return ollama.New(r.cfg.Text("ollama_url"), ollama.Options{AllowRemote: !r.cfg.Bool("offline") && r.cfg.Value("ollama_url").Origin != "default"})
-}
-
-func (r *retort) ollamaModel(name string) (llm.Model, error) {
-	client, err := r.ollamaClient()
-	if err != nil {
-		return nil, err
-	}
-	return client.Model(name), nil
+	return what.Base, opts, nil
 }
 
 // memberChoice says who takes part in an ensemble.
@@ -182,13 +228,18 @@ type memberChoice struct {
 	ids      []string // exactly these, if any
 	n        int      // else the n best for taskType
 	taskType string
+	skills   ensemble.Skills // what earlier questions taught; may be nil
+	priced   bool            // without those whose price is not known
 }
 
 // members opens the members of an ensemble.
 func (r *retort) members(ctx context.Context, choice memberChoice) ([]ensemble.Member, error) {
-	known, err := r.ranked(choice.taskType)
+	known, err := r.ranked(choice.taskType, choice.skills)
 	if err != nil {
 		return nil, err
+	}
+	if choice.priced {
+		known = slices.DeleteFunc(known, func(k rankedModel) bool { return k.price == nil })
 	}
 	ids := choice.ids
 	if len(ids) == 0 {
@@ -208,22 +259,29 @@ func (r *retort) members(ctx context.Context, choice memberChoice) ([]ensemble.M
 		member := ensemble.Member{Model: m}
 		if i := slices.IndexFunc(known, func(k rankedModel) bool { return k.id == registryID(id) }); i >= 0 {
 			member.Quality = known[i].quality
+			if p := known[i].price; p != nil {
+				member.Price = *p
+			}
+		} else if choice.priced {
+			return nil, usage("the price of %q is not known, so no --max-cost can hold", id)
 		}
 		out = append(out, member)
 	}
 	return out, nil
 }
 
-// rankedModel is a model of the registry with its worth for a task, 0 to 10.
+// rankedModel is a model with its worth for a task, 0 to 10.
 type rankedModel struct {
 	id      string
 	quality float64
+	price   *ensemble.Price // nil if not known
 }
 
 // ranked returns the models that can take part in answering taskType, the best
-// first: the bases by the catalogue's scores, and what was trained for this very
-// task by the accuracy that its gate measured.
-func (r *retort) ranked(taskType string) ([]rankedModel, error) {
+// first: the bases and the remote ones that may be asked by the catalogue's
+// scores, and what was trained for this very task by the accuracy that its gate
+// measured; all as corrected by skills.
+func (r *retort) ranked(taskType string, skills ensemble.Skills) ([]rankedModel, error) {
 	reg, err := r.registry()
 	if err != nil {
 		return nil, err
@@ -232,14 +290,20 @@ func (r *retort) ranked(taskType string) ([]rankedModel, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out []rankedModel
+	out, err := r.rankedRemote(taskType)
+	if err != nil {
+		return nil, err
+	}
 	for _, m := range manifests {
 		switch {
 		case m.Kind == models.KindBase:
-			out = append(out, rankedModel{m.ID, catalogueQuality(m.ID, taskType)})
+			out = append(out, rankedModel{m.ID, catalogueQuality(m.ID, taskType), &ensemble.Price{}})
 		case m.TaskType == taskType && m.Gate != nil && m.Gate.Passed:
-			out = append(out, rankedModel{m.ID, 10 * m.Gate.Accuracy})
+			out = append(out, rankedModel{m.ID, 10 * m.Gate.Accuracy, &ensemble.Price{}})
 		}
+	}
+	for i, m := range out {
+		out[i].quality = 10 * skills.Of(m.id, taskType, m.quality).Mean()
 	}
 	slices.SortStableFunc(out, func(a, b rankedModel) int {
 		switch {
@@ -253,17 +317,13 @@ func (r *retort) ranked(taskType string) ([]rankedModel, error) {
 	return out, nil
 }
 
-// catalogueQuality is the published score of a model, a little more where the
-// task is its speciality; 5 for one that the catalogue does not know.
+// catalogueQuality is what the catalogue holds a model to be worth for a task;
+// 5 for one that it does not know.
 func catalogueQuality(id, taskType string) float64 {
 	for _, e := range models.Catalogue() {
-		if e.ID != id {
-			continue
+		if e.ID == id {
+			return e.Quality(taskType)
 		}
-		if slices.Contains(e.Specialization, taskType) {
-			return min(10, e.QualityScore+0.5)
-		}
-		return e.QualityScore
 	}
 	return 5
 }

@@ -2,7 +2,9 @@
 // from: flag, environment, .env file, config.yaml, or the default, the first of
 // them that names it.
 //
-// Call Load once, at the start; then Config.Text, Bool, Int and Number.
+// Call Load once, at the start; then Config.Text, Bool, Int and Number. Keys come
+// from Config.Secret, and Config.Section has the tables of config.yaml whose entries
+// the owner names himself.
 package config
 
 import (
@@ -36,7 +38,18 @@ type Value struct {
 }
 
 // Config holds the value of every setting.
-type Config struct{ values map[string]Value }
+type Config struct {
+	values   map[string]Value
+	sections map[string]map[string]any
+	secret   func(name string) (string, string) // a function, so that no way of printing shows the keys
+}
+
+// Sections of config.yaml whose entries the owner names; what an entry may hold is
+// for their users to check.
+const (
+	Providers = "providers" // services that answer over the network, by name
+	Models    = "models"    // their models, by ID
+)
 
 // Load finds all settings. An unknown key in config.yaml is an error: it would
 // otherwise be a misspelt setting without effect.
@@ -45,15 +58,16 @@ func Load(src Sources) (*Config, error) {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("read %q: %w", src.DotEnv, err)
 	}
-	c := &Config{values: map[string]Value{}}
+	c := &Config{values: map[string]Value{}, secret: src.secret(dotenv)}
 	home := src.find(settings[0], dotenv, nil)
 	if home.Text == "" {
 		return nil, fmt.Errorf("%w: home is empty", ErrInvalid)
 	}
-	file, err := readFile(filepath.Join(home.Text, "config.yaml"))
+	file, sections, err := readFile(filepath.Join(home.Text, "config.yaml"))
 	if err != nil {
 		return nil, err
 	}
+	c.sections = sections
 	for _, s := range settings {
 		v := src.find(s, dotenv, file)
 		if err := s.check(v.Text); err != nil {
@@ -83,29 +97,52 @@ func (src Sources) find(s Setting, dotenv, file map[string]string) Value {
 	return Value{s.Default, "default"}
 }
 
+// secret returns the lookup of keys: the environment comes before the .env file,
+// and nothing else has any.
+func (src Sources) secret(dotenv map[string]string) func(string) (string, string) {
+	return func(name string) (string, string) {
+		if v, ok := src.Getenv(name); ok && v != "" {
+			return v, "environment"
+		}
+		if v := dotenv[name]; v != "" {
+			return v, ".env"
+		}
+		return "", ""
+	}
+}
+
 // readFile returns config.yaml's settings by key, those of a section as
-// "section.key". A file that is not there has none.
-func readFile(path string) (map[string]string, error) {
+// "section.key", and its tables. A file that is not there has none.
+func readFile(path string) (map[string]string, map[string]map[string]any, error) {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var tree map[string]any
 	if err := yaml.Unmarshal(data, &tree); err != nil {
 		first, _, _ := strings.Cut(err.Error(), "\n")
-		return nil, fmt.Errorf("%w: read %q: %s", ErrInvalid, path, first)
+		return nil, nil, fmt.Errorf("%w: read %q: %s", ErrInvalid, path, first)
+	}
+	sections := map[string]map[string]any{}
+	for _, name := range []string{Providers, Models} {
+		section, ok := tree[name].(map[string]any)
+		if !ok && tree[name] != nil {
+			return nil, nil, fmt.Errorf("%w: %q: %s is no table of entries", ErrInvalid, path, name)
+		}
+		sections[name] = section
+		delete(tree, name)
 	}
 	flat := map[string]string{}
 	flatten("", tree, flat)
 	for key := range flat {
 		if !slices.ContainsFunc(settings, func(s Setting) bool { return s.Key == key }) || key == "home" {
-			return nil, fmt.Errorf("%w: %q has no setting %q", ErrInvalid, path, key)
+			return nil, nil, fmt.Errorf("%w: %q has no setting %q", ErrInvalid, path, key)
 		}
 	}
-	return flat, nil
+	return flat, sections, nil
 }
 
 func flatten(prefix string, tree map[string]any, into map[string]string) {
@@ -120,6 +157,13 @@ func flatten(prefix string, tree map[string]any, into map[string]string) {
 
 // Value returns the setting's text and origin. The key must be one of Settings.
 func (c *Config) Value(key string) Value { return c.values[key] }
+
+// Section returns the entries of one of config.yaml's tables (Providers, Models).
+func (c *Config) Section(name string) map[string]any { return c.sections[name] }
+
+// Secret returns the value of an environment variable that holds a key, and where
+// it was found: "environment" or ".env"; "" if nowhere.
+func (c *Config) Secret(name string) (value, origin string) { return c.secret(name) }
 
 // Text returns a setting's text.
 func (c *Config) Text(key string) string { return c.values[key].Text }

@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -67,6 +68,7 @@ func TestLoad_refuses(t *testing.T) {
 		"not YAML":      {"threads: [1\n", "", "config.yaml"},
 		"home in file":  {"home: /tmp\n", "", `no setting "home"`},
 		"nested unkown": {"collect:\n  max: 2\n", "", `no setting "collect.max"`},
+		"no table":      {"providers: [openai]\n", "", "providers is no table"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			home := t.TempDir()
@@ -78,6 +80,38 @@ func TestLoad_refuses(t *testing.T) {
 				t.Errorf("error %v, want one line with %q", err, tc.want)
 			}
 		})
+	}
+}
+
+func TestLoad_sections(t *testing.T) {
+	home := t.TempDir()
+	write(t, filepath.Join(home, "config.yaml"), "threads: 1\nproviders:\n  openai:\n    enabled: true\nmodels:\n  openai/gpt-4.1: {enabled: false}\n")
+	c, err := config.Load(sources(home, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, _ := c.Section(config.Providers)["openai"].(map[string]any); p["enabled"] != true {
+		t.Errorf("providers %v", c.Section(config.Providers))
+	}
+	if m, _ := c.Section(config.Models)["openai/gpt-4.1"].(map[string]any); m["enabled"] != false || c.Int("threads") != 1 {
+		t.Errorf("models %v", c.Section(config.Models))
+	}
+}
+
+func TestSecret_neverShows(t *testing.T) {
+	home := t.TempDir()
+	write(t, filepath.Join(home, ".env"), "A_KEY=canary-7f3a91c2e5\nB_KEY=other\n")
+	c, err := config.Load(sources(home, map[string]string{"B_KEY": "canary-b1b2b3"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string][2]string{"A_KEY": {"canary-7f3a91c2e5", ".env"}, "B_KEY": {"canary-b1b2b3", "environment"}, "C_KEY": {}} {
+		if v, origin := c.Secret(name); v != want[0] || origin != want[1] {
+			t.Errorf("%s from %q", name, origin)
+		}
+	}
+	if s := fmt.Sprintf("%v %+v %#v", c, *c, *c); strings.Contains(s, "canary") {
+		t.Errorf("a key shows: %s", s)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/url"
 	"strconv"
+	"time"
 )
 
 // Setting is one thing that the owner can set.
@@ -25,6 +26,8 @@ var settings = []Setting{
 	{"python", "RETORT_PYTHON", "", "Python 3.11 or newer for training; empty looks on PATH", anything},
 	{"threads", "RETORT_THREADS", "0", "processor threads for the engine and training; 0 is all cores", isCount},
 	{"ollama_url", "RETORT_OLLAMA_URL", "http://127.0.0.1:11434", "address of a running Ollama", isURL},
+	{"ollama_cloud", "RETORT_OLLAMA_CLOUD", "false", "allow models that Ollama forwards to another machine", isBool},
+	{"ollama_keep_alive", "RETORT_OLLAMA_KEEP_ALIVE", "", "how long Ollama keeps a model in memory after a request, such as 10m; empty leaves it to Ollama", isDuration},
 	{"collect.min_quality", "RETORT_COLLECT_MIN_QUALITY", "0.7", "an answer is kept if its quality is above this", isShare},
 	{"collect.agreement_bonus", "RETORT_COLLECT_AGREEMENT_BONUS", "0.05", "added to the quality where all models agreed", isShare},
 	{"collect.feedback_bonus", "RETORT_COLLECT_FEEDBACK_BONUS", "0.1", "added for 4 or 5 stars from the user, taken off for 1 or 2", isShare},
@@ -49,6 +52,13 @@ func isCount(s string) error {
 func isShare(s string) error {
 	if f, err := strconv.ParseFloat(s, 64); err != nil || !(f >= 0 && f <= 1) {
 		return errors.New("want a number from 0 to 1")
+	}
+	return nil
+}
+
+func isDuration(s string) error {
+	if d, err := time.ParseDuration(s); s != "" && (err != nil || d < 0) {
+		return errors.New("want a time such as 90s or 10m, or nothing")
 	}
 	return nil
 }

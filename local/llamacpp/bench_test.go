@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"retort/llm"
 )
@@ -72,6 +73,54 @@ func BenchmarkEightSamples(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
+		})
+	}
+}
+
+// BenchmarkSystemPrompt reports the time to the first token of a request whose
+// system prompt of a thousand tokens another one has had before, in parts of
+// what that one took.
+func BenchmarkSystemPrompt(b *testing.B) {
+	for _, id := range []string{smol, gemma} {
+		b.Run(id, func(b *testing.B) {
+			m := testModel(b, id, Options{Template: "plain"})
+			var first, second time.Duration
+			for i := 0; b.Loop(); i++ {
+				ask := func(text string) time.Duration {
+					req := greedy(text, 1)
+					req.Messages = append([]llm.Message{llm.System(fewShots(i) + fewShots(i)[:500])}, req.Messages...)
+					return collect(b, m, req).Timing.FirstToken
+				}
+				first += ask("Tell me of your fees.")
+				second += ask("I have lost my card.")
+			}
+			b.ReportMetric(second.Seconds()/first.Seconds(), "second/first")
+		})
+	}
+}
+
+// BenchmarkScoreFour reports the time that four answers over one prompt take
+// to be scored, in parts of what they take one by one over prompts of their own.
+func BenchmarkScoreFour(b *testing.B) {
+	answers := []string{" account statement", " lost card", " exchange rate", " the limit of my card"}
+	for _, id := range []string{smol, gemma} {
+		b.Run(id, func(b *testing.B) {
+			m := testModel(b, id, Options{Template: "plain"})
+			var together, apart time.Duration
+			for i := 0; b.Loop(); i++ {
+				score := func(which int, answers ...string) time.Duration {
+					begun := time.Now()
+					if _, err := m.Score(b.Context(), shotRequest(which, i), answers); err != nil {
+						b.Fatal(err)
+					}
+					return time.Since(begun)
+				}
+				together += score(5*i, answers...)
+				for k, a := range answers {
+					apart += score(5*i+k+1, a)
+				}
+			}
+			b.ReportMetric(together.Seconds()/apart.Seconds(), "together/apart")
 		})
 	}
 }

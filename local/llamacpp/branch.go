@@ -37,37 +37,63 @@ type span struct {
 	n      int
 }
 
-// plan fills a batch with the tokens that the branches are waiting for, at most
-// maxRows of them and at most maxWant with logits. Branches that need a single
-// token come first, so that a long prompt does not hold up running answers.
-func plan(branches []*branch, maxRows, maxWant int) ([]row, []span) {
-	var rows []row
-	var spans []span
-	add := func(b *branch) {
-		first := len(rows)
-		for pos := b.done; pos < len(b.tokens) && len(rows) < maxRows; pos++ {
-			want := pos == len(b.tokens)-1 || b.job.chooser.every() && pos >= len(b.job.prompt)-1
-			if want && maxWant == 0 {
-				break
-			}
-			if want {
-				maxWant--
-			}
-			rows = append(rows, row{seq: b.seq, pos: pos, token: b.tokens[pos], want: want})
+// batch is what one decode is made of.
+type batch struct {
+	rows  []row
+	spans []span
+	room  int // rows that may be added,
+	wants int // and how many of them with logits
+}
+
+// add puts up to n of the tokens that b waits for into the batch.
+func (p *batch) add(b *branch, n int) {
+	first := len(p.rows)
+	for pos := b.done; pos < len(b.tokens) && n > 0 && p.room > 0; pos++ {
+		want := pos == len(b.tokens)-1 || b.job.chooser.every() && pos >= len(b.job.prompt)-1
+		if want && p.wants == 0 {
+			break
 		}
-		if n := len(rows) - first; n > 0 {
-			spans = append(spans, span{b, first, n})
+		if want {
+			p.wants--
 		}
+		p.room--
+		n--
+		p.rows = append(p.rows, row{seq: b.seq, pos: pos, token: b.tokens[pos], want: want})
 	}
-	for _, b := range branches {
+	if n := len(p.rows) - first; n > 0 {
+		p.spans = append(p.spans, span{b, first, n})
+	}
+}
+
+// plan fills a batch with the tokens that the branches are waiting for. Running
+// answers, which need a token each, come first: a long prompt does not hold
+// them up. Prompts divide the rows that are left, and keep up to half of the
+// logits for their last tokens. Jobs take turns, so that none waits for another
+// that has more to do.
+func plan(branches []*branch, lim limits, turn int) ([]row, []span) {
+	var answers, prompts []*branch
+	for _, b := range turns(branches, turn) {
 		if len(b.tokens)-b.done == 1 {
-			add(b)
+			answers = append(answers, b)
+		} else {
+			prompts = append(prompts, b)
 		}
 	}
-	for _, b := range branches {
-		if len(b.tokens)-b.done > 1 {
-			add(b)
-		}
+	p := batch{room: lim.rows, wants: lim.outputs}
+	kept := min(len(prompts), max(lim.outputs/2, turn%2)) // with one output in all, every other time
+	now := min(len(answers), max(0, lim.outputs-kept))
+	for _, b := range answers[:now] {
+		p.add(b, 1)
 	}
-	return rows, spans
+	needs := make([]int, len(prompts))
+	for i, b := range prompts {
+		needs[i] = len(b.tokens) - b.done
+	}
+	for i, n := range shares(p.room, needs) {
+		p.add(prompts[i], n)
+	}
+	for _, b := range answers[now:] {
+		p.add(b, 1)
+	}
+	return p.rows, p.spans
 }

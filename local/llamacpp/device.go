@@ -52,6 +52,7 @@ type llamaDevice struct {
 	abort   *abortFlag
 	compute *sync.Mutex
 	crew    crew
+	steady  bool // the crew stays as it is
 }
 
 func (d *llamaDevice) decode(rows []row, quit func() bool) error {
@@ -85,7 +86,7 @@ func (d *llamaDevice) decode(rows []row, quit func() bool) error {
 // muster sets the number of threads to what the machine has to spare.
 func (d *llamaDevice) muster() {
 	now := time.Now()
-	if d.crew.most == 1 || !d.crew.due(now) {
+	if d.steady || d.crew.most == 1 || !d.crew.due(now) {
 		return
 	}
 	u, ok := readUsage()
@@ -186,13 +187,11 @@ var abortCallback = sync.OnceValue(func() uintptr {
 })
 
 // newDevice makes a context of m with that many cells of KV cache.
-func (e *Engine) newDevice(m *Model, lim limits, cells int, opts Options) (*llamaDevice, error) {
+func (e *Engine) newDevice(m *Model, lim limits, cells int) (*llamaDevice, error) {
 	d := &llamaDevice{vocab: m.vocab.size, abort: newAbortFlag(), compute: &e.compute}
-	threads := opts.Threads
-	if threads == 0 {
-		threads = physicalCores()
-	}
+	threads := m.settings.threads
 	d.crew = crew{cores: runtime.NumCPU(), most: threads, threads: threads}
+	d.steady = m.opts.Steady
 	p := llama.ContextDefaultParams()
 	p.NCtx = uint32(cells)
 	p.NBatch, p.NUbatch = uint32(lim.rows), uint32(lim.rows)
@@ -202,10 +201,7 @@ func (e *Engine) newDevice(m *Model, lim limits, cells int, opts Options) (*llam
 	// With a sliding window the engine drops what lies behind it, unless it is
 	// told to keep it all: a later request may go on from there.
 	p.KVUnified, p.SwaFull, p.NoPerf = 1, 1, 1
-	p.FlashAttentionType = llama.FlashAttentionTypeAuto
-	if opts.exact {
-		p.FlashAttentionType = llama.FlashAttentionTypeDisabled
-	}
+	p.FlashAttentionType = m.settings.flash
 	p.AbortCallback, p.AbortCallbackData = abortCallback(), d.abort.id
 	var err error
 	if d.ctx, err = llama.InitFromModel(m.handle, p); err != nil {

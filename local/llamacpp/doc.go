@@ -16,6 +16,16 @@
 // prompts, which stays cached, and the samples of one request for as long as
 // they agree.
 //
+// Models of the same file stand on one copy of its weights, so a base and its
+// adapters side by side cost little more than one. Open refuses what the memory
+// that is free does not hold; a [Pool] makes room for it instead, by unloading
+// models that are idle. What the engine chooses from the machine it tells
+// ([Engine.Settings], [Model.Settings]).
+//
+// No request keeps the others waiting: they take turns in each batch, one that
+// holds no sequence takes one from whoever has the most, and when too many wait
+// the next is refused with [ErrBusy].
+//
 // An answer can be bound to a GBNF grammar or a JSON schema, which is written as
 // one. Where the chat template is of a family whose form is known, a model can
 // call tools. Embeddings are computed in a context of their own, made at the

@@ -87,7 +87,7 @@ func (m *Model) prepareEmbedder() error {
 	}
 	e.ctx, e.batch = ctx, llama.BatchInit(int32(e.rows), 0, 1)
 	e.mem, _ = llama.GetMemory(ctx) // none where tokens look ahead
-	if err := m.adaptEmbedder(); err != nil {
+	if err := applyAdapters(e.ctx, m.adapters); err != nil {
 		e.free()
 		return err
 	}
@@ -102,26 +102,6 @@ func looksAhead(model llama.Model) bool {
 		return causal == "false"
 	}
 	return strings.Contains(arch, "bert") || arch == "gemma-embedding"
-}
-
-// adaptEmbedder applies the model's adapters to the context.
-func (m *Model) adaptEmbedder() error {
-	var handles []llama.AdapterLora
-	var scales []float32
-	for _, a := range m.opts.Adapters {
-		h, err := llama.AdapterLoraInit(m.handle, a.Path) // freed with the model
-		if err != nil || h == 0 {
-			return fmt.Errorf("adapter %q: %w", a.Path, refused("the engine cannot apply it"))
-		}
-		handles, scales = append(handles, h), append(scales, float32(a.Scale))
-	}
-	if len(handles) == 0 {
-		return nil
-	}
-	if code := llama.SetAdaptersLora(m.embedder.ctx, handles, scales); code != 0 {
-		return refused(fmt.Sprintf("adapters: engine error %d", code))
-	}
-	return nil
 }
 
 // turnTaker is what keeps two contexts from computing at once.

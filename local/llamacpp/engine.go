@@ -3,6 +3,7 @@ package llamacpp
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -10,8 +11,17 @@ import (
 	"github.com/hybridgroup/yzma/pkg/llama"
 )
 
-// ErrClosed is what requests get from a Model that was closed.
-var ErrClosed = errors.New("model is closed")
+// What requests and Open answer beside the errors of package llm.
+var (
+	// ErrClosed: the Model was closed.
+	ErrClosed = errors.New("model is closed")
+
+	// ErrBusy: as many requests wait for the Model as may do so.
+	ErrBusy = errors.New("too many requests are waiting")
+
+	// ErrNoMemory: the model would not fit into the memory that is free.
+	ErrNoMemory = errors.New("not enough memory")
+)
 
 // Engine is the llama.cpp library of this process. It is safe for concurrent
 // use, and lives as long as the process.
@@ -23,8 +33,11 @@ type Engine struct {
 	compute sync.Mutex
 
 	// load is held while the library reads a model, so that engineLog holds
-	// what it says about that one.
-	load sync.Mutex
+	// what it says about that one. It guards weights, too.
+	load    sync.Mutex
+	weights map[identity]*weights
+
+	free func() (bytes uint64, known bool) // memory that this process may still take
 }
 
 // loaded is the one Engine of the process: the library's handles are global.
@@ -63,7 +76,8 @@ func Load(dir string) (*Engine, error) {
 	if llama.GGMLBackendDeviceCount() == 0 {
 		return nil, fmt.Errorf("load engine %q: it has no backend for this processor", dir)
 	}
-	loaded.engine = &Engine{dir: abs}
+	loaded.engine = &Engine{dir: abs, weights: make(map[identity]*weights),
+		free: func() (uint64, bool) { return freeMemory(os.DirFS("/")) }}
 	return loaded.engine, nil
 }
 

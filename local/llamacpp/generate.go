@@ -22,8 +22,9 @@ type sample struct {
 	form  *state // where it is in the form that it must have; nil where that is free
 	shown string // the answer so far, where it must have a form
 
-	path  []int32 // scoring: the tokens that are to follow the prompt
-	score float64 // scoring: their log-probability so far
+	path   []int32 // scoring: the tokens that are to follow the prompt
+	score  float64 // scoring: their log-probability so far
+	scored int     // scoring: of how many of them
 }
 
 // generation draws the answers to a request.
@@ -289,7 +290,7 @@ func (m *Model) ask(ctx context.Context, req llm.Request, n int) (*job, error) {
 	}
 	j := &job{ctx: ctx, prompt: prompt, box: newMailbox()}
 	g := &generation{sampler: newSampler(req.Sampling), limit: limit, logprobs: req.Logprobs,
-		begun: begun, words: m.vocab, job: j}
+		begun: begun, words: m.words, job: j}
 	if len(req.Tools) > 0 {
 		if g.words, err = m.callWords(); err != nil {
 			return nil, err

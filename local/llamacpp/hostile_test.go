@@ -56,8 +56,14 @@ func TestOpen_refusesUnusableModels(t *testing.T) {
 		"unknown rope scaling":  func(f *gguftest.File) { add(f, "llama.rope.scaling.type", "nonsense") },
 		"no layers":             func(f *gguftest.File) { set(f.Meta, "llama.block_count", uint32(0)) },
 		"no heads":              func(f *gguftest.File) { set(f.Meta, "llama.attention.head_count", uint32(0)) },
-		"too many layers":       func(f *gguftest.File) { set(f.Meta, "llama.block_count", uint32(1<<30)) },
-		"hostile template":      func(f *gguftest.File) { add(f, "tokenizer.chat_template", "{{ 'a' * 999999999 }}") },
+		"a layer without heads": func(f *gguftest.File) {
+			set(f.Meta, "llama.attention.head_count_kv", []int32{1, 1, 0, 1, 1, 1})
+		},
+		"a layer without queries": func(f *gguftest.File) {
+			set(f.Meta, "llama.attention.head_count", []int32{2, 2, 2, 2, 2, 0})
+		},
+		"too many layers":  func(f *gguftest.File) { set(f.Meta, "llama.block_count", uint32(1<<30)) },
+		"hostile template": func(f *gguftest.File) { add(f, "tokenizer.chat_template", "{{ 'a' * 999999999 }}") },
 	} {
 		f := gguftest.File{Meta: tinyMeta("llama"), Tensors: tinyTensors("llama")}
 		change(&f)

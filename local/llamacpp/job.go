@@ -18,8 +18,8 @@ type job struct {
 	left    atomic.Bool // the reader has stopped reading
 
 	// Of the scheduler's goroutine.
-	started bool
-	cached  int // tokens of prompt that were decoded already
+	started bool // it does not count as waiting any more
+	cached  int  // tokens of prompt that were decoded already
 }
 
 // gone reports whether nobody waits for the job any more.

@@ -1,6 +1,7 @@
 package llamacpp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,8 +22,11 @@ type Options struct {
 	Adapters    []Adapter // applied to the model, all together
 	ContextSize int       // tokens that one conversation may hold; the smaller of 4096 and what the model was trained for if 0
 	Parallel    int       // sequences decoded together; 16 if 0
-	Prefixes    int       // beginnings of prompts that stay cached; 8 if 0
+	Prefixes    int       // beginnings of prompts that stay cached; 8 if 0, none if NoPrefixes
+	MaxQueue    int       // requests that may wait to be started; 256 if 0
 	Threads     int       // the number of physical cores if 0
+	Steady      bool      // all Threads compute, even where other programs use the cores; to measure speed by
+	IgnoreEnd   bool      // answers go on past end marks to their limit; to measure speed by
 
 	exact bool // slower attention, whose result does not depend on how tokens are batched; for tests
 }
@@ -37,6 +41,10 @@ const (
 	defaultContext  = 4096
 	defaultParallel = 16
 	defaultPrefixes = 8
+	defaultQueue    = 256
+
+	// NoPrefixes, as Options.Prefixes, keeps no beginning of a prompt.
+	NoPrefixes = -1
 
 	maxRows = 256 // tokens of one decode: bounds how long others wait for a prompt
 )
@@ -48,14 +56,18 @@ type Model struct {
 	id          string
 	template    *chatTemplate
 	vocab       *vocab
+	words       words // of its answers
 	contextSize int
 	sched       *scheduler
 	dev         *llamaDevice
-	handle      llama.Model
+	handle      llama.Model // of weights
+	weights     *weights
+	adapters    []adapter
+	opts        Options
+	settings    settings
+	need        need // estimated; zero if unknown
 	engine      *Engine
-
-	opts     Options
-	embedder *embedder
+	embedder    *embedder
 
 	life   sync.RWMutex // held by readers of handle, and by Close to end it
 	closed bool
@@ -70,7 +82,10 @@ var (
 	_ llm.Describer  = (*Model)(nil)
 )
 
-// Open loads the GGUF file at path. The caller closes the Model.
+// Open loads the GGUF file at path. The caller closes the Model. Models of the
+// same file share its weights, whatever their adapters: a second one costs its
+// KV cache, its buffers and its adapters alone. What would not fit into the memory
+// that is free is refused with ErrNoMemory before it is loaded.
 func (e *Engine) Open(ctx context.Context, path string, opts Options) (*Model, error) {
 	if err := opts.check(ctx, path); err != nil {
 		return nil, fmt.Errorf("open model: %w", err)
@@ -86,20 +101,25 @@ func (e *Engine) open(path string, opts Options) (*Model, error) {
 	e.load.Lock()
 	defer e.load.Unlock()
 	engineLog.reset()
-	handle, err := llama.ModelLoadFromFile(path, llama.ModelDefaultParams())
+	chosen, takes, err := e.admit(path, opts)
 	if err != nil {
-		return nil, refused(err.Error())
+		return nil, err
 	}
-	m := &Model{id: opts.ID, handle: handle, engine: e, vocab: newVocab(handle)}
+	w, err := e.acquire(path, chosen.layers)
+	if err != nil {
+		return nil, err
+	}
+	m := &Model{id: opts.ID, handle: w.handle, weights: w, engine: e, vocab: newVocab(w.handle),
+		opts: opts, settings: chosen, need: takes}
+	m.words = m.vocab
+	if opts.IgnoreEnd {
+		m.words = endless{m.vocab}
+	}
 	if m.id == "" {
 		m.id = "llamacpp/" + strings.TrimSuffix(filepath.Base(path), ".gguf")
 	}
-	if err := m.prepare(e, opts); err != nil {
-		if m.dev != nil {
-			m.dev.close()
-		}
-		_ = llama.ModelFree(handle)
-		return nil, err
+	if err := m.prepare(opts); err != nil {
+		return nil, errors.Join(err, m.free())
 	}
 	return m, nil
 }
@@ -109,7 +129,7 @@ func (o *Options) check(ctx context.Context, path string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if o.ContextSize < 0 || o.Parallel < 0 || o.Prefixes < 0 || o.Threads < 0 {
+	if o.ContextSize < 0 || o.Parallel < 0 || o.Prefixes < NoPrefixes || o.Threads < 0 || o.MaxQueue < 0 {
 		return errors.New("a size in the options is negative")
 	}
 	if err := checkModel(path); err != nil {
@@ -124,11 +144,11 @@ func (o *Options) check(ctx context.Context, path string) error {
 }
 
 // prepare makes everything that stands on the loaded weights.
-func (m *Model) prepare(e *Engine, opts Options) error {
+func (m *Model) prepare(opts Options) error {
 	if llama.ModelIsRecurrent(m.handle) || llama.ModelIsHybrid(m.handle) || llama.ModelHasEncoder(m.handle) {
 		return fmt.Errorf("architecture without a plain KV cache: %w", llm.ErrUnsupported)
 	}
-	m.opts, m.embedder = opts, newEmbedder()
+	m.embedder = newEmbedder()
 	source := opts.Template
 	if source == "" {
 		source = llama.ModelChatTemplate(m.handle, "")
@@ -141,14 +161,18 @@ func (m *Model) prepare(e *Engine, opts Options) error {
 	if m.contextSize, err = contextSize(opts.ContextSize, int(llama.ModelNCtxTrain(m.handle))); err != nil {
 		return err
 	}
+	// Before any context, which is made with room for them.
+	if m.adapters, err = m.engine.adapt(m.weights, opts.Adapters); err != nil {
+		return err
+	}
 	if looksAhead(m.handle) { // it makes vectors, and has no KV cache to answer with
 		return nil
 	}
 	lim, cells := opts.limits(m.contextSize)
-	if m.dev, err = e.newDevice(m, lim, cells, opts); err != nil {
+	if m.dev, err = m.engine.newDevice(m, lim, cells); err != nil {
 		return err
 	}
-	if err := m.adapt(opts.Adapters); err != nil {
+	if err := applyAdapters(m.dev.ctx, m.adapters); err != nil {
 		return err
 	}
 	m.sched = newScheduler(m.dev, lim)
@@ -168,43 +192,20 @@ func contextSize(want, trained int) (int, error) {
 }
 
 // limits derives what the scheduler may do, and how many cells its KV cache
-// has. One full conversation fits always. Beyond it there is room for each
-// prefix to be of a few hundred tokens and each sequence to add a hundred: when
-// that is not enough prefixes are dropped, and then requests take turns. A cell
-// of the starter models is 18 to 23 KB, so the default is about 200 MB.
+// has. One full conversation fits always, and so do a thousand tokens for each
+// prefix and a hundred for each answer: when that is not enough prefixes are
+// dropped, and then requests take turns. A cell of the starter models is 18 to
+// 23 KB, so the default is about 200 MB. The library takes the memory for the
+// logits of every sequence at once, which is 1 MB each for the largest
+// vocabularies.
 func (o *Options) limits(context int) (limits, int) {
-	parallel, prefixes := o.Parallel, o.Prefixes
-	if parallel == 0 {
-		parallel = defaultParallel
-	}
-	if prefixes == 0 {
-		prefixes = defaultPrefixes
-	}
+	parallel, prefixes := cmp.Or(o.Parallel, defaultParallel), max(0, cmp.Or(o.Prefixes, defaultPrefixes))
 	most := int(llama.MaxParallelSequences())
-	lim := limits{rows: max(maxRows, parallel), outputs: parallel, cached: min(prefixes, most/4)}
-	lim.seqs = min(4*parallel, most-lim.cached)
-	cells := context + prefixes*512 + parallel*128
+	lim := limits{rows: max(maxRows, parallel), outputs: parallel, cached: min(prefixes, most/4),
+		queue: cmp.Or(o.MaxQueue, defaultQueue)}
+	lim.seqs = min(2*parallel, most-lim.cached)
+	cells := max(context, prefixes*1024+parallel*128)
 	return lim, (cells + 255) / 256 * 256
-}
-
-// adapt applies adapters to the context.
-func (m *Model) adapt(adapters []Adapter) error {
-	if len(adapters) == 0 {
-		return nil
-	}
-	var handles []llama.AdapterLora
-	var scales []float32
-	for _, a := range adapters {
-		h, err := llama.AdapterLoraInit(m.handle, a.Path) // freed with the model
-		if err != nil || h == 0 {
-			return fmt.Errorf("adapter %q: %w", a.Path, refused("the engine cannot apply it"))
-		}
-		handles, scales = append(handles, h), append(scales, float32(a.Scale))
-	}
-	if code := llama.SetAdaptersLora(m.dev.ctx, handles, scales); code != 0 {
-		return refused(fmt.Sprintf("adapters: engine error %d", code))
-	}
-	return nil
 }
 
 // refused returns the library's own words for a failure, or else what.
@@ -230,7 +231,8 @@ func (m *Model) Template() (source, digest string) {
 	return m.template.source, m.template.digest()
 }
 
-// Close frees the model. Requests that are running fail with ErrClosed.
+// Close frees the model, and its weights with the last Model that stands on
+// them. Requests that are running fail with ErrClosed.
 func (m *Model) Close() error {
 	m.life.Lock()
 	defer m.life.Unlock()
@@ -241,7 +243,17 @@ func (m *Model) Close() error {
 	m.embedder.close()
 	if m.sched != nil {
 		m.sched.close()
+	}
+	m.engine.load.Lock()
+	defer m.engine.load.Unlock()
+	return m.free()
+}
+
+// free gives back what prepare made. The caller holds the engine's load.
+func (m *Model) free() error {
+	if m.dev != nil {
 		m.dev.close()
 	}
-	return llama.ModelFree(m.handle)
+	m.engine.freeAdapters(m.adapters)
+	return m.engine.release(m.weights)
 }

@@ -138,3 +138,20 @@ func BenchmarkLogNorm(b *testing.B) {
 		logNorm(logits)
 	}
 }
+
+func TestPowerTable_isExp(t *testing.T) {
+	powers := powersOfTwo()
+	for _, d := range append(randomLogits(5000, 9), 0, -1e-9, -39.99, -40, -41, float32(math.Inf(-1))) {
+		d = -float32(math.Abs(float64(d)))
+		want := math.Exp(float64(d))
+		if d <= -40 {
+			want = 0
+		}
+		if got := powers.exp(d); math.Abs(got-want) > 1e-11*want {
+			t.Errorf("exp(%g) = %g, want %g", d, got, want)
+		}
+	}
+	if got := powers.exp(float32(math.NaN())); got != 0 {
+		t.Errorf("exp(NaN) = %g, want 0", got)
+	}
+}

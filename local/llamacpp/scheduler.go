@@ -2,6 +2,7 @@ package llamacpp
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -13,6 +14,7 @@ type limits struct {
 	outputs int // of these, tokens with logits
 	seqs    int // sequences for branches; those of the prefix cache follow them
 	cached  int // sequences of the prefix cache
+	queue   int // jobs that wait to be started
 }
 
 // scheduler runs all jobs of a Model through its device, one decode after the
@@ -23,13 +25,14 @@ type scheduler struct {
 	lim     limits
 	cache   *prefixCache
 	free    []int     // sequences that no branch holds
-	waiting []*branch // without a sequence, in the order they are to run
+	waiting []*branch // without a sequence
 	running []*branch // with a sequence, oldest job first
-	samples int       // samples of started jobs that have not ended
 	full    bool      // the device ran out of room: start nothing until a branch ends
+	turn    int       // counts batches, for the jobs to take turns
 
 	mu     sync.Mutex
 	inbox  []*job
+	queued int // jobs that wait to be started
 	closed bool
 	wake   chan struct{} // holds one token when the inbox or closed has changed
 	quit   atomic.Bool   // closed, for the poll during a decode
@@ -50,13 +53,18 @@ func newScheduler(dev device, lim limits) *scheduler {
 	return s
 }
 
-// submit hands in a job. Its samples' events arrive in its mailbox.
+// submit hands in a job. Its samples' events arrive in its mailbox. It is
+// refused with ErrBusy when as many as may wait do so.
 func (s *scheduler) submit(j *job) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return ErrClosed
 	}
+	if s.queued >= s.lim.queue {
+		return fmt.Errorf("%w: %d", ErrBusy, s.queued)
+	}
+	s.queued++
 	s.inbox = append(s.inbox, j)
 	s.signal()
 	return nil
@@ -117,17 +125,25 @@ func (s *scheduler) dropIf(drop func(*branch) bool) {
 		if !drop(b) {
 			return false
 		}
-		if b.job.started {
-			s.samples -= len(b.samples)
-		}
+		s.unqueue(b.job)
 		return true
 	})
 	for _, b := range slices.Clone(s.running) {
 		if drop(b) {
-			s.samples -= len(b.samples)
 			s.release(b)
 		}
 	}
+}
+
+// unqueue takes a job out of the count of those that wait, once.
+func (s *scheduler) unqueue(j *job) {
+	if j.started {
+		return
+	}
+	j.started = true
+	s.mu.Lock()
+	s.queued--
+	s.mu.Unlock()
 }
 
 // failJob tells a job's reader and frees what it holds.
@@ -145,69 +161,10 @@ func (s *scheduler) release(b *branch) {
 	s.full = false
 }
 
-// admit starts waiting branches while there is room for them. A branch whose
-// beginning another one is decoding right now waits for it.
-func (s *scheduler) admit() {
-	still := s.waiting[:0]
-	for i, b := range s.waiting {
-		if len(s.running) > 0 && (s.full || !s.fits(b)) {
-			still = append(still, s.waiting[i:]...)
-			break
-		}
-		if !s.start(b) {
-			still = append(still, b)
-		}
-	}
-	clear(s.waiting[len(still):])
-	s.waiting = still
-}
-
-// fits reports whether b can have a sequence, and each of its samples one of
-// its own later on.
-func (s *scheduler) fits(b *branch) bool {
-	if len(s.free) == 0 {
-		return false
-	}
-	return b.job.started || s.samples+len(b.samples) <= s.lim.seqs
-}
-
-// start gives b a sequence with as much of its tokens as is decoded already
-// anywhere; false if it is better to wait.
-func (s *scheduler) start(b *branch) bool {
-	most := len(b.tokens) - 1 // the last one is decoded for its logits
-	entry, n := s.cache.match(b.tokens[:most])
-	src := noSeq
-	if entry != nil {
-		src = entry.seq
-	}
-	coming := 0
-	for _, r := range s.running {
-		shared := commonPrefix(r.tokens, b.tokens[:most])
-		if k := min(shared, r.done); k > n {
-			src, n, entry = r.seq, k, nil
-		}
-		coming = max(coming, shared)
-	}
-	if coming-n >= minPrefix {
-		return false
-	}
-	if entry != nil {
-		s.cache.touch(entry)
-	}
-	b.seq, s.free = s.free[len(s.free)-1], s.free[:len(s.free)-1]
-	b.done = n
-	s.dev.share(src, b.seq, 0, n)
-	if !b.job.started {
-		b.job.started, b.job.cached = true, n
-		s.samples += len(b.samples)
-	}
-	s.running = append(s.running, b)
-	return true
-}
-
 // step decodes one batch and lets the samples go on from it.
 func (s *scheduler) step() {
-	rows, spans := plan(s.running, s.lim.rows, s.lim.outputs)
+	s.turn++
+	rows, spans := plan(s.running, s.lim, s.turn)
 	err := s.dev.decode(rows, func() bool { return s.abandoned(spans) })
 	switch {
 	case err == nil:
@@ -264,12 +221,7 @@ func (s *scheduler) advance(sp span, rows []row) {
 
 // split lets b go on as the first fork, and adds a branch for each other.
 func (s *scheduler) split(b *branch, forks []fork) {
-	left := 0
-	for _, f := range forks {
-		left += len(f.samples)
-	}
-	s.samples -= len(b.samples) - left
-	if left == 0 {
+	if len(forks) == 0 {
 		s.release(b)
 		return
 	}
@@ -306,14 +258,18 @@ func (s *scheduler) remember(b *branch) {
 	s.dev.share(b.seq, ch.entry.seq, ch.keep, ch.total)
 }
 
-// makeRoom frees cells: cached prefixes first, then the youngest branch, which
-// is decoded again later.
+// makeRoom frees cells: cached prefixes first, then the youngest branch of the
+// job that has the most, which is decoded again later.
 func (s *scheduler) makeRoom() {
 	if e := s.cache.evict(); e != nil {
 		s.dev.truncate(e.seq, 0)
 		return
 	}
-	b := s.running[len(s.running)-1]
+	_, held := byNeed(nil, s.running)
+	b := spare(s.running, held)
+	if b == nil {
+		b = s.running[len(s.running)-1]
+	}
 	if len(s.running) == 1 {
 		s.failJob(b.job, errNoRoom)
 		return

@@ -76,7 +76,7 @@ func join32(a []int32, b ...int32) []int32 { return append(a[:len(a):len(a)], b.
 
 func TestScheduler_givesEachSampleItsOwnAnswer(t *testing.T) {
 	dev := newFakeDevice(t, 1000)
-	s := newScheduler(dev, limits{rows: 16, outputs: 4, seqs: 8, cached: 2})
+	s := newScheduler(dev, limits{rows: 16, outputs: 4, seqs: 8, cached: 2, queue: 200})
 	defer s.close()
 	prompt := counting(1, 50)
 	j := fakeJob(t.Context(), prompt, 6, 12, 100)
@@ -98,10 +98,10 @@ func TestScheduler_givesEachSampleItsOwnAnswer(t *testing.T) {
 // cells for them, some of them cancelled, and checks every answer.
 func TestScheduler_survivesPressure(t *testing.T) {
 	for name, lim := range map[string]limits{
-		"roomy":         {rows: 64, outputs: 16, seqs: 64, cached: 4},
-		"few outputs":   {rows: 16, outputs: 2, seqs: 64, cached: 4},
-		"few sequences": {rows: 16, outputs: 4, seqs: 3, cached: 1},
-		"no cache":      {rows: 8, outputs: 4, seqs: 8, cached: 0},
+		"roomy":         {rows: 64, outputs: 16, seqs: 64, cached: 4, queue: 200},
+		"few outputs":   {rows: 16, outputs: 2, seqs: 64, cached: 4, queue: 200},
+		"few sequences": {rows: 16, outputs: 4, seqs: 3, cached: 1, queue: 200},
+		"no cache":      {rows: 8, outputs: 4, seqs: 8, cached: 0, queue: 200},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dev := newFakeDevice(t, 330)
@@ -148,9 +148,9 @@ func pressure(t *testing.T, s *scheduler, seed uint64) {
 func checkEmpty(t *testing.T, s *scheduler, dev *fakeDevice) {
 	t.Helper()
 	s.dropGone()
-	if len(s.running) != 0 || len(s.waiting) != 0 || s.samples != 0 || len(s.free) != s.lim.seqs {
-		t.Errorf("left over: %d running, %d waiting, %d samples, %d of %d sequences free",
-			len(s.running), len(s.waiting), s.samples, len(s.free), s.lim.seqs)
+	if len(s.running) != 0 || len(s.waiting) != 0 || s.queued != 0 || len(s.free) != s.lim.seqs {
+		t.Errorf("left over: %d running, %d waiting, %d in the queue, %d of %d sequences free",
+			len(s.running), len(s.waiting), s.queued, len(s.free), s.lim.seqs)
 	}
 	for _, e := range s.cache.entries {
 		dev.truncate(e.seq, 0)
@@ -162,7 +162,7 @@ func checkEmpty(t *testing.T, s *scheduler, dev *fakeDevice) {
 
 func TestScheduler_prefillsOnceForAllSamples(t *testing.T) {
 	dev := newFakeDevice(t, 1000)
-	s := newScheduler(dev, limits{rows: 256, outputs: 16, seqs: 32, cached: 2})
+	s := newScheduler(dev, limits{rows: 256, outputs: 16, seqs: 32, cached: 2, queue: 200})
 	j := fakeJob(t.Context(), counting(1, 100), 8, 1, 1)
 	if err := s.submit(j); err != nil {
 		t.Fatal(err)
@@ -187,7 +187,7 @@ func TestScheduler_prefillsOnceForAllSamples(t *testing.T) {
 // examples while the first of them is being decoded.
 func TestScheduler_prefillsSharedPrefixOnce(t *testing.T) {
 	dev := newFakeDevice(t, 5000)
-	s := newScheduler(dev, limits{rows: 64, outputs: 16, seqs: 32, cached: 2})
+	s := newScheduler(dev, limits{rows: 64, outputs: 16, seqs: 32, cached: 2, queue: 200})
 	shots := counting(1, 500)
 	var late []*job
 	for i := range 5 {
@@ -220,7 +220,7 @@ func TestScheduler_prefillsSharedPrefixOnce(t *testing.T) {
 
 func TestScheduler_waitersGoOnWhenTheFirstIsCancelled(t *testing.T) {
 	dev := newFakeDevice(t, 5000)
-	s := newScheduler(dev, limits{rows: 64, outputs: 16, seqs: 32, cached: 2})
+	s := newScheduler(dev, limits{rows: 64, outputs: 16, seqs: 32, cached: 2, queue: 200})
 	defer s.close()
 	shots := counting(1, 500)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -255,7 +255,7 @@ func TestScheduler_failsOnlyTheJobsOfABadBatch(t *testing.T) {
 	dev := newFakeDevice(t, 1000)
 	broken := errors.New("broken")
 	dev.fail = map[int]error{1: broken}
-	s := newScheduler(dev, limits{rows: 64, outputs: 16, seqs: 4, cached: 2})
+	s := newScheduler(dev, limits{rows: 64, outputs: 16, seqs: 4, cached: 2, queue: 200})
 	bad := fakeJob(t.Context(), counting(1, 40), 3, 2, 1)
 	if err := s.submit(bad); err != nil {
 		t.Fatal(err)
@@ -276,7 +276,7 @@ func TestScheduler_failsOnlyTheJobsOfABadBatch(t *testing.T) {
 
 func TestScheduler_closeFailsWhatRuns(t *testing.T) {
 	dev := newFakeDevice(t, 1000)
-	s := newScheduler(dev, limits{rows: 4, outputs: 4, seqs: 4, cached: 2})
+	s := newScheduler(dev, limits{rows: 4, outputs: 4, seqs: 4, cached: 2, queue: 200})
 	running := fakeJob(t.Context(), counting(1, 200), 1, 100, 1)
 	started := make(chan struct{})
 	dev.before = func(n int) {
@@ -299,7 +299,7 @@ func TestScheduler_closeFailsWhatRuns(t *testing.T) {
 
 // TestScheduler_slowReaderHoldsUpNobody never reads one job and reads another.
 func TestScheduler_slowReaderHoldsUpNobody(t *testing.T) {
-	s := newScheduler(newFakeDevice(t, 2000), limits{rows: 32, outputs: 8, seqs: 8, cached: 2})
+	s := newScheduler(newFakeDevice(t, 2000), limits{rows: 32, outputs: 8, seqs: 8, cached: 2, queue: 200})
 	defer s.close()
 	if err := s.submit(fakeJob(t.Context(), counting(1, 40), 4, 200, 1)); err != nil {
 		t.Fatal(err)
@@ -317,7 +317,7 @@ func TestScheduler_scoresEveryPath(t *testing.T) {
 	prompt := counting(1, 20)
 	paths := [][]int32{{5}, {5, 6, 7, 8}, {5, 6, 9}, {5, 6}, {11, 12}, counting(2, 40)}
 	dev := newFakeDevice(t, 1000)
-	s := newScheduler(dev, limits{rows: 16, outputs: 5, seqs: 8, cached: 0})
+	s := newScheduler(dev, limits{rows: 16, outputs: 5, seqs: 8, cached: 0, queue: 200})
 	defer s.close()
 	j := &job{ctx: t.Context(), prompt: prompt, box: newMailbox()}
 	j.chooser = &scoring{job: j}
@@ -355,7 +355,7 @@ func TestPlan_putsRunningAnswersFirst(t *testing.T) {
 	j := &job{chooser: &generation{}, prompt: counting(0, 10)}
 	long := &branch{job: j, tokens: counting(0, 10), done: 2, seq: 0}
 	short := &branch{job: j, tokens: counting(0, 12), done: 11, seq: 1}
-	rows, spans := plan([]*branch{long, short}, 4, 8)
+	rows, spans := plan([]*branch{long, short}, limits{rows: 4, outputs: 8}, 0)
 	got := fmt.Sprint(rows, len(spans))
 	want := fmt.Sprint([]row{{1, 11, 11, true}, {0, 2, 2, false}, {0, 3, 3, false}, {0, 4, 4, false}}, 2)
 	if got != want {

@@ -29,7 +29,10 @@ func (sc *scoring) choose(b *branch, pos int, logits []float32) ([]fork, error) 
 	var forks []fork
 	for _, s := range b.samples {
 		token := s.path[at]
-		s.score += float64(logits[token]) - norm
+		if at == s.scored { // else the branch had to make way, and is decoded again
+			s.score += float64(logits[token]) - norm
+			s.scored++
+		}
 		if !last {
 			continue
 		}

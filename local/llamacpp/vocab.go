@@ -79,6 +79,11 @@ func (v *vocab) endsAnswer(token int32) bool {
 	return llama.VocabIsEOG(v.handle, llama.Token(token))
 }
 
+// endless is a vocabulary none of whose tokens ends an answer.
+type endless struct{ *vocab }
+
+func (endless) endsAnswer(int32) bool { return false }
+
 // piece returns the bytes of a token, which may be part of a UTF-8 sequence;
 // none for a control token.
 func (v *vocab) piece(token int32) string {

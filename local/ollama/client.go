@@ -1,11 +1,12 @@
 // Package ollama asks the models of a running Ollama server, and gives it models
 // of ours.
 //
-// Call New first. Client.Model is a llm.Model; Client.List names what the server
-// has; Client.Create makes a model of it from a GGUF file.
+// Call New first. Client.Open and Client.Model give a llm.Model; Client.List
+// names what the server has; Client.Create makes a model of it from a GGUF file,
+// Client.Pull fetches one; Client.Advice says what made requests queue up.
 //
 // Everything stays on this machine unless Options says otherwise: a server
-// elsewhere and a model that Ollama forwards to its cloud are both refused.
+// elsewhere, a model that Ollama forwards to its cloud and a pull are refused.
 package ollama
 
 import (
@@ -15,6 +16,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ollama/ollama/api"
@@ -28,6 +30,11 @@ type Options struct {
 	HTTPClient  *http.Client // nil means one without a time limit
 	AllowRemote bool         // permit a server on another machine
 	AllowCloud  bool         // permit models that the server forwards to another machine
+	AllowPull   bool         // permit Pull, which makes the server fetch from another machine
+
+	// KeepAlive is how long the server keeps a model in memory after a request
+	// of this client; 0 unloads it at once, nil leaves it to the server.
+	KeepAlive *time.Duration
 }
 
 // Client talks to one Ollama server. It is safe for concurrent use.
@@ -37,6 +44,12 @@ type Client struct {
 	base       *url.URL
 	local      bool // the server is on this machine
 	allowCloud bool
+	allowPull  bool
+	keepAlive  *api.Duration
+
+	mu       sync.Mutex
+	version  string // once asked for
+	evidence evidence
 }
 
 // New returns a client of the server at baseURL. It does not connect. A server
@@ -56,13 +69,18 @@ func New(baseURL string, opts Options) (*Client, error) {
 		client = *opts.HTTPClient
 	}
 	client.CheckRedirect = refuseRedirect
-	return &Client{
+	c := &Client{
 		api:        api.NewClient(base, &client),
 		http:       &client,
 		base:       base,
 		local:      local,
 		allowCloud: opts.AllowCloud,
-	}, nil
+		allowPull:  opts.AllowPull,
+	}
+	if opts.KeepAlive != nil {
+		c.keepAlive = &api.Duration{Duration: *opts.KeepAlive}
+	}
+	return c, nil
 }
 
 func parseBase(s string) (*url.URL, error) {
@@ -119,12 +137,21 @@ func (c *Client) List(ctx context.Context) ([]ModelInfo, error) {
 	return out, nil
 }
 
-// Version returns the server's version ("0.17.4").
+// Version returns the server's version ("0.17.4"), which it is asked for once.
 func (c *Client) Version(ctx context.Context) (string, error) {
+	c.mu.Lock()
+	known := c.version
+	c.mu.Unlock()
+	if known != "" {
+		return known, nil
+	}
 	v, err := c.api.Version(ctx)
 	if err != nil {
 		return "", fmt.Errorf("ask for the version: %w", c.cause(ctx, err))
 	}
+	c.mu.Lock()
+	c.version = v
+	c.mu.Unlock()
 	return v, nil
 }
 

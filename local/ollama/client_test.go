@@ -92,21 +92,30 @@ func TestClient_listsAndDeletes(t *testing.T) {
 }
 
 func TestCreate_sendsEachFileOnce(t *testing.T) {
-	f := &fake{}
+	f := &fake{generate: lines(`{"model":"x","response":"","done":true,"done_reason":"load"}`)}
 	client := f.serve(t, ollama.Options{})
 	weights, adapter := write(t, strings.Repeat("GGUF", 1<<16)), write(t, "GGUF adapter")
 	var seen []ollama.Progress
 	opts := ollama.CreateOptions{GGUF: weights, Adapter: adapter, Template: "{{ .Prompt }}", System: "Be brief.",
-		Stop: []string{"<end>"}, Progress: func(p ollama.Progress) { seen = append(seen, p) }}
+		Stop: []string{"<end>"}, Parameters: map[string]any{"repeat_penalty": 1.0}, Progress: func(p ollama.Progress) { seen = append(seen, p) }}
 	for range 2 {
 		if err := client.Create(t.Context(), "mine", opts); err != nil {
 			t.Fatal(err)
 		}
 	}
-	want := map[string]any{"model": "mine", "name": "", "template": "{{ .Prompt }}", "system": "Be brief.",
+	body := f.lastBody("/api/create")
+	trial, _ := body["model"].(string)
+	delete(body, "model")
+	if !strings.HasPrefix(trial, "retort-trial-") || f.lastBody("/api/delete")["model"] != trial {
+		t.Errorf("made %q, deleted %v; want a trial that goes", trial, f.lastBody("/api/delete"))
+	}
+	if diff := cmp.Diff(map[string]any{"source": trial, "destination": "mine"}, f.lastBody("/api/copy")); diff != "" {
+		t.Errorf("copied (-want +got):\n%s", diff)
+	}
+	want := map[string]any{"name": "", "template": "{{ .Prompt }}", "system": "Be brief.",
 		"files": map[string]any{"model.gguf": digest(t, weights)}, "adapters": map[string]any{"adapter.gguf": digest(t, adapter)},
-		"parameters": map[string]any{"stop": []any{"<end>"}}}
-	if diff := cmp.Diff(want, f.lastBody("/api/create")); diff != "" {
+		"parameters": map[string]any{"stop": []any{"<end>"}, "repeat_penalty": 1.0}}
+	if diff := cmp.Diff(want, body); diff != "" {
 		t.Errorf("body (-want +got):\n%s", diff)
 	}
 	if n := strings.Count(strings.Join(f.called(), "\n"), "POST /api/blobs/"); n != 2 {

@@ -2,6 +2,7 @@ package ollama
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 
 	"github.com/ollama/ollama/api"
@@ -18,23 +20,32 @@ import (
 
 // CreateOptions says what a new model is made of.
 type CreateOptions struct {
-	GGUF     string         // path of the weights
-	Adapter  string         // path of a LoRA adapter for them, as GGUF; empty for none
-	Template string         // chat template in Ollama's own syntax; empty lets the server guess one
-	System   string         // default system message; empty for none
-	Stop     []string       // texts that end every answer
+	GGUF     string   // path of the weights
+	Adapter  string   // path of a LoRA adapter for them, as GGUF; empty for none
+	Template string   // chat template in Ollama's own syntax; empty lets the server guess one
+	System   string   // default system message; empty for none
+	Stop     []string // texts that end every answer
+
+	// Parameters are defaults of the model in Ollama's own words
+	// ("repeat_penalty"): numbers, texts or lists of texts.
+	Parameters map[string]any
+
 	Progress func(Progress) // told how far it is; may be nil, is never called by two goroutines at once
 }
 
-// Progress is how far a Create is.
+// Progress is how far a Create or a Pull is.
 type Progress struct {
 	Stage       string // "hash", "upload", or what the server says it is doing
-	Path        string // the file concerned, if any
+	Path        string // the file concerned, if any; of a Pull its digest
 	Done, Total int64  // bytes, if a file is concerned
 }
 
 // Create makes a model called name on the server, in place of one that had the
 // name. A file that the server has already is not sent again.
+//
+// With an adapter the server is made to load the model before the name changes
+// hands, since only then it finds out whether it can run it: the error wraps
+// ErrAdapter if not, and nothing is left behind.
 func (c *Client) Create(ctx context.Context, name string, opts CreateOptions) error {
 	if err := c.create(ctx, name, opts); err != nil {
 		return fmt.Errorf("create model %q: %w", name, err)
@@ -43,36 +54,85 @@ func (c *Client) Create(ctx context.Context, name string, opts CreateOptions) er
 }
 
 func (c *Client) create(ctx context.Context, name string, opts CreateOptions) error {
-	req := &api.CreateRequest{Model: name, Template: opts.Template, System: opts.System}
-	if len(opts.Stop) > 0 {
-		req.Parameters = map[string]any{"stop": opts.Stop}
-	}
 	report := opts.Progress
 	if report == nil {
 		report = func(Progress) {}
 	}
-	weights, err := c.send(ctx, opts.GGUF, report)
+	req, err := c.createRequest(ctx, opts, report)
 	if err != nil {
 		return err
+	}
+	if opts.Adapter == "" {
+		req.Model = name
+		return c.assemble(ctx, req, report)
+	}
+	req.Model = trialName()
+	if err := c.assemble(ctx, req, report); err != nil {
+		return err
+	}
+	defer func() { _ = c.api.Delete(context.WithoutCancel(ctx), &api.DeleteRequest{Model: req.Model}) }()
+	report(Progress{Stage: "loading the adapter"})
+	if err := c.load(ctx, req.Model); err != nil {
+		return err
+	}
+	if err := c.api.Copy(ctx, &api.CopyRequest{Source: req.Model, Destination: name}); err != nil {
+		return c.cause(ctx, err)
+	}
+	return nil
+}
+
+// trialName is one that nobody else uses.
+func trialName() string { return "retort-trial-" + strings.ToLower(rand.Text()[:12]) + ":latest" }
+
+// createRequest sends the files that the server lacks.
+func (c *Client) createRequest(ctx context.Context, opts CreateOptions, report func(Progress)) (*api.CreateRequest, error) {
+	req := &api.CreateRequest{Template: opts.Template, System: opts.System, Parameters: map[string]any{}}
+	for name, value := range opts.Parameters {
+		req.Parameters[name] = value
+	}
+	if len(opts.Stop) > 0 {
+		req.Parameters["stop"] = opts.Stop
+	}
+	weights, err := c.send(ctx, opts.GGUF, report)
+	if err != nil {
+		return nil, err
 	}
 	req.Files = map[string]string{"model.gguf": weights}
 	if opts.Adapter != "" {
 		adapter, err := c.send(ctx, opts.Adapter, report)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		req.Adapters = map[string]string{"adapter.gguf": adapter}
 	}
-	return c.assemble(ctx, req, report)
+	return req, nil
 }
 
-// assemble lets the server make the model. As with a chat, the end of the body
-// proves nothing: the server closes with the status "success".
+// load brings a model into the server's memory.
+func (c *Client) load(ctx context.Context, name string) error {
+	err := c.api.Generate(ctx, &api.GenerateRequest{Model: name, KeepAlive: c.keepAlive}, func(r api.GenerateResponse) error {
+		if r.Done {
+			return errEnough
+		}
+		return nil
+	})
+	return c.verdict(ctx, err)
+}
+
+// assemble lets the server make the model.
 func (c *Client) assemble(ctx context.Context, req *api.CreateRequest, report func(Progress)) error {
+	return c.untilSuccess(ctx, report, func(take func(api.ProgressResponse) error) error {
+		return c.api.Create(ctx, req, take)
+	})
+}
+
+// untilSuccess follows a long piece of the server's work. As with a chat, the
+// end of the body proves nothing: the server closes with the status "success".
+func (c *Client) untilSuccess(ctx context.Context, report func(Progress), work func(take func(api.ProgressResponse) error) error) error {
 	var made bool
-	err := c.api.Create(ctx, req, func(p api.ProgressResponse) error {
+	err := work(func(p api.ProgressResponse) error {
 		made = p.Status == "success"
-		report(Progress{Stage: p.Status})
+		report(Progress{Stage: oneLine(p.Status), Path: p.Digest, Done: p.Completed, Total: p.Total})
 		return nil
 	})
 	switch {

@@ -22,11 +22,18 @@ var (
 	ErrNotRunning    = errors.New("no server answers")          // nothing listens at the address
 	ErrRemote        = errors.New("it is on another machine")   // refused: see Options.AllowRemote
 	ErrCloudModel    = errors.New("it runs on another machine") // refused: see Options.AllowCloud
-	errEnough        = errors.New("nothing more wanted")        // ends api.Client's reading, never leaves the package
+	ErrOffline       = errors.New("fetching is not allowed")    // refused: see Options.AllowPull
+
+	// ErrAdapter: the server cannot run an adapter over this architecture. Merge
+	// it into its base and create the model from the result.
+	ErrAdapter = errors.New("the server cannot apply the adapter")
+
+	errEnough = errors.New("nothing more wanted") // ends api.Client's reading, never leaves the package
 )
 
-// StatusError is a refusal by the server. It wraps ErrModelNotFound,
-// llm.ErrContextOverflow or llm.ErrBadRequest where it means one of them.
+// StatusError is a refusal by the server. It wraps ErrModelNotFound, ErrAdapter,
+// llm.ErrContextOverflow, llm.ErrUnsupported or llm.ErrBadRequest where it means
+// one of them.
 type StatusError struct {
 	Status  int    // HTTP status
 	Message string // the server's words, one line
@@ -41,6 +48,12 @@ func (e *StatusError) Unwrap() error {
 		return ErrModelNotFound // any other 404 is of a server that is no Ollama
 	case strings.Contains(e.Message, "exceeds the context length"):
 		return llm.ErrContextOverflow
+	case strings.Contains(e.Message, "loras are not yet implemented"):
+		return ErrAdapter
+	case strings.Contains(e.Message, "does not support "):
+		return llm.ErrUnsupported
+	case strings.Contains(e.Message, "invalid JSON schema in format"), strings.Contains(e.Message, "invalid format:"):
+		return llm.ErrBadRequest
 	case e.Status == http.StatusBadRequest:
 		return llm.ErrBadRequest
 	}
@@ -84,6 +97,8 @@ func withHint(e *StatusError) error {
 	switch {
 	case errors.Is(e, ErrModelNotFound):
 		return hinted{e, "`ollama list` shows the models that are there; `ollama pull NAME` fetches one"}
+	case e.Status == http.StatusServiceUnavailable && strings.Contains(e.Message, "pending requests"):
+		return hinted{e, "ask less at a time, or start Ollama with a larger OLLAMA_MAX_QUEUE"}
 	case e.Status == http.StatusUnauthorized:
 		return hinted{e, "cloud models need `ollama signin`; local ones do not"}
 	}

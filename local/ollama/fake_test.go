@@ -1,6 +1,7 @@
 package ollama_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -23,13 +24,17 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // fake is a server that speaks Ollama's wire format. Its answers come from a
-// script; chat and create replace the whole handler of those calls.
+// script; the handlers replace those of their calls as a whole.
 type fake struct {
 	script   llmtest.Script
 	show     string // body of /api/show
+	version  string // "0.17.4" if empty
+	ps       string // body of /api/ps
 	logprobs bool   // as servers from 0.12.11 on
 	chat     http.HandlerFunc
 	create   http.HandlerFunc
+	generate http.HandlerFunc
+	pull     http.HandlerFunc
 
 	mu    sync.Mutex
 	calls []string                  // method and path of each call
@@ -80,13 +85,13 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.record(r, raw)
 	switch path := r.URL.Path; {
 	case path == "/api/version":
-		fmt.Fprint(w, `{"version":"0.17.4"}`)
+		fmt.Fprintf(w, `{"version":%q}`, cmp.Or(f.version, "0.17.4"))
 	case path == "/api/tags":
 		fmt.Fprint(w, tags)
 	case path == "/api/show" && f.show != "":
 		fmt.Fprint(w, f.show)
 	case path == "/api/show":
-		fmt.Fprint(w, `{"template":"","parameters":"","model_info":{}}`)
+		fmt.Fprint(w, `{"template":"{{ .Prompt }}","parameters":"","model_info":{}}`)
 	case path == "/api/delete" && strings.Contains(string(raw), "tiny"):
 	case path == "/api/delete":
 		fail(w, http.StatusNotFound, "model 'x' not found")
@@ -96,6 +101,13 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.create(w, r)
 	case path == "/api/create":
 		fmt.Fprint(w, `{"status":"parsing GGUF"}`+"\n"+`{"status":"success"}`+"\n")
+	case path == "/api/ps":
+		fmt.Fprint(w, cmp.Or(f.ps, `{"models":[]}`))
+	case path == "/api/copy":
+	case path == "/api/pull":
+		f.pull(w, r)
+	case path == "/api/generate":
+		f.generate(w, r)
 	case path == "/api/chat" && f.chat != nil:
 		f.chat(w, r)
 	case path == "/api/chat":
@@ -136,13 +148,31 @@ const tags = `{"models":[
 
 // wireChat is a chat request as Ollama reads it.
 type wireChat struct {
-	Messages []llm.Message `json:"messages"`
-	Options  struct {
+	Messages []struct {
+		Role    llm.Role `json:"role"`
+		Content string   `json:"content"`
+		Images  [][]byte `json:"images"`
+	} `json:"messages"`
+	Options struct {
 		NumPredict int      `json:"num_predict"`
 		Stop       []string `json:"stop"`
 	} `json:"options"`
-	Logprobs    bool `json:"logprobs"`
-	TopLogprobs int  `json:"top_logprobs"`
+	Format      json.RawMessage `json:"format"`
+	Logprobs    bool            `json:"logprobs"`
+	TopLogprobs int             `json:"top_logprobs"`
+}
+
+// request is what the script is asked; images is the tokens that pictures take.
+func (c wireChat) request() (req llm.Request, images int) {
+	req.Sampling = llm.Sampling{MaxOutputTokens: max(c.Options.NumPredict, 0), Stop: c.Options.Stop}
+	for _, m := range c.Messages {
+		req.Messages = append(req.Messages, llm.Message{Role: m.Role, Content: m.Content})
+		images += 256 * len(m.Images)
+	}
+	if len(c.Format) > 0 { // the one schema of the exam
+		req.Messages = []llm.Message{llm.User(`{"sure": true}`)}
+	}
+	return req, images
 }
 
 // answer streams the script's answer as Ollama would.
@@ -152,8 +182,7 @@ func (f *fake) answer(w http.ResponseWriter, r *http.Request, raw []byte) {
 		fail(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	req := llm.Request{Messages: in.Messages, Sampling: llm.Sampling{
-		MaxOutputTokens: max(in.Options.NumPredict, 0), Stop: in.Options.Stop}}
+	req, images := in.request()
 	for ev, err := range f.script.Generate(r.Context(), req) {
 		switch ev := ev.(type) {
 		case llm.Text:
@@ -165,7 +194,7 @@ func (f *fake) answer(w http.ResponseWriter, r *http.Request, raw []byte) {
 			line(w, fmt.Sprintf(`{"model":"tiny","created_at":%q,"message":{"role":"assistant","content":%q},"done":false%s}`,
 				time.Now().Format(time.RFC3339Nano), ev.Delta, probs))
 		case llm.Done:
-			line(w, done(string(ev.FinishReason), ev.Usage.InputTokens, ev.Usage.OutputTokens))
+			line(w, done(string(ev.FinishReason), ev.Usage.InputTokens+images, ev.Usage.OutputTokens))
 		default:
 			line(w, fmt.Sprintf(`{"error":%q}`, err))
 		}

@@ -17,10 +17,17 @@ import (
 	"retort/local/ollama"
 )
 
+// able is what the server says of a model that can do everything.
+const able = `{"capabilities":["completion","tools","vision","thinking"],"parameters":"num_ctx                        2048"}`
+
 var hello = llm.Request{Messages: []llm.Message{llm.User("hello")}}
 
 func TestModel_passesTheExam(t *testing.T) {
-	for name, f := range map[string]*fake{"current": {logprobs: true}, "without logprobs": {}} {
+	for name, f := range map[string]*fake{
+		"current":          {logprobs: true},
+		"able":             {logprobs: true, show: able},
+		"without logprobs": {version: "0.12.10"},
+	} {
 		t.Run(name, func(t *testing.T) {
 			llmtest.TestModel(t, func(t *testing.T) llm.Model { return f.model(t) }, llmtest.Options{})
 		})
@@ -104,12 +111,14 @@ func TestGenerate_faults(t *testing.T) {
 		"error inside a 200": {chat: lines(text("half "), `{"error":"an error was encountered\nwhile running the model"}`),
 			want: llm.ErrIncomplete, says: "an error was encountered while running the model"},
 		"no JSON inside a 200": {chat: lines("<html>\x1b[31m"), want: llm.ErrIncomplete, says: "<html> [31m"},
+		"half a rune":          {chat: lines(text("half "), "{\"message\":{\"role\":\"assistant\",\"content\":\"caf\xc3"), want: llm.ErrIncomplete},
 		"connection reset":     {chat: reset, want: llm.ErrIncomplete},
 		"huge line":            {chat: lines(text(strings.Repeat("x", 9<<20)), done("stop", 1, 1)), want: llm.ErrIncomplete},
 		"unknown model":        {chat: status(404, "model 'tiny' not found"), want: ollama.ErrModelNotFound, hint: "ollama pull"},
 		"prompt too long":      {chat: status(400, "the input length exceeds the context length"), want: llm.ErrContextOverflow},
 		"bad request":          {chat: status(400, "invalid options"), want: llm.ErrBadRequest, says: "invalid options"},
 		"not signed in":        {chat: status(401, "unauthorized"), says: "not signed in", hint: "ollama signin"},
+		"queue is full":        {chat: status(503, "server busy, please try again.  maximum pending requests exceeded"), says: "server busy", hint: "OLLAMA_MAX_QUEUE"},
 		"server error":         {chat: status(500, "model runner has unexpectedly stopped"), says: "server says 500: model runner has"},
 		"forwarded unasked": {chat: lines(`{"remote_host":"https://example.com","message":{"content":"hi"},"done":false}`),
 			want: ollama.ErrCloudModel, hint: "local model"},
@@ -132,6 +141,20 @@ func TestGenerate_faults(t *testing.T) {
 				t.Errorf("hint %q, want %q", got, tc.hint)
 			}
 		})
+	}
+}
+
+// TestGenerate_brokenRune holds that a server that cuts a rune between two
+// records cannot make us yield text that is no UTF-8.
+func TestGenerate_brokenRune(t *testing.T) {
+	record := func(content string) string {
+		return `{"message":{"role":"assistant","content":"` + content + `"},"done":false}`
+	}
+	f := &fake{chat: lines(record("caf\xc3"), record("\xa9"), done("stop", 1, 1))}
+	for ev, err := range f.model(t).Generate(t.Context(), hello) {
+		if text, ok := ev.(llm.Text); err != nil || ok && !utf8.ValidString(text.Delta) {
+			t.Errorf("event %+v, error %v", ev, err)
+		}
 	}
 }
 

@@ -1,59 +1,96 @@
 package ollama_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"retort/llm"
 	"retort/llm/llmtest"
 	"retort/local/ollama"
+	"retort/local/ollama/ollamatest"
+	"retort/models/gguf/gguftest"
 )
 
-// TestReal runs against a real server. testdata/build-ollama.sh builds one; start
-// it on loopback, then set
-//
-//	RETORT_TEST_OLLAMA       its base URL
-//	RETORT_TEST_OLLAMA_GGUF  an instruct model, to be created and deleted again
-func TestReal(t *testing.T) {
-	url, gguf := os.Getenv("RETORT_TEST_OLLAMA"), os.Getenv("RETORT_TEST_OLLAMA_GGUF")
-	if url == "" || gguf == "" {
-		t.Skip("RETORT_TEST_OLLAMA and RETORT_TEST_OLLAMA_GGUF are not set")
+// The tests in this file ask a real server: see ollamatest.Start and `make
+// test-ollama`. Their models are the starter models of RETORT_TEST_HOME.
+
+const (
+	realName = "retort-test:latest"
+	chatML   = "{{- range .Messages }}<|im_start|>{{ .Role }}\n{{ .Content }}<|im_end|>\n{{ end }}<|im_start|>assistant\n"
+)
+
+func weights(t *testing.T, id string) string {
+	t.Helper()
+	home := os.Getenv("RETORT_TEST_HOME")
+	if home == "" {
+		t.Skip("RETORT_TEST_HOME is not set")
 	}
+	return filepath.Join(home, "models", id, "model.gguf")
+}
+
+// real returns a client of a server with those settings that has SmolLM2 under
+// realName.
+func real(t *testing.T, opts ollama.Options, settings ...string) *ollama.Client {
+	t.Helper()
+	smol := weights(t, "smollm2-135m-instruct")
+	server := ollamatest.Start(t, settings...)
 	transport := &http.Transport{}
-	t.Cleanup(transport.CloseIdleConnections)
-	client, err := ollama.New(url, ollama.Options{HTTPClient: &http.Client{Transport: transport}})
+	opts.HTTPClient = &http.Client{Transport: transport}
+	client, err := ollama.New(server.URL, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	const name = "retort-test:latest"
-	if err := client.Create(t.Context(), name, ollama.CreateOptions{GGUF: gguf}); err != nil {
+	t.Cleanup(transport.CloseIdleConnections)
+	create(t, client, realName, ollama.CreateOptions{GGUF: smol, Template: chatML, Stop: []string{"<|im_end|>"}})
+	return client
+}
+
+func create(t *testing.T, client *ollama.Client, name string, opts ollama.CreateOptions) {
+	t.Helper()
+	if err := client.Create(t.Context(), name, opts); err != nil {
 		t.Fatal(err)
 	}
-	if !slices.ContainsFunc(list(t, client), func(m ollama.ModelInfo) bool { return m.Name == name && m.Size > 0 && !m.Cloud() }) {
-		t.Errorf("models %+v, want %q among them", list(t, client), name)
+	t.Cleanup(func() {
+		if err := client.Delete(context.Background(), name); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestOllama_exam(t *testing.T) {
+	client := real(t, ollama.Options{})
+	if !slices.ContainsFunc(list(t, client), func(m ollama.ModelInfo) bool { return m.Name == realName && m.Size > 0 && !m.Cloud() }) {
+		t.Errorf("models %+v, want %q among them", list(t, client), realName)
 	}
-	model := client.Model(name)
-	t.Run("conformance", func(t *testing.T) {
+	model, err := client.Open(t.Context(), realName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := model.Describe(); !d.Local || !d.Logprobs || !d.Formats || d.Images || d.Tools {
+		t.Errorf("description %+v, want logprobs and formats alone", d)
+	}
+	t.Run("exam", func(t *testing.T) {
 		llmtest.TestModel(t, func(*testing.T) llm.Model { return model }, llmtest.Options{PromptTimeout: 500 * time.Millisecond})
 	})
 	t.Run("logprobs", func(t *testing.T) { realLogprobs(t, model) })
 	t.Run("seed", func(t *testing.T) { realSeed(t, model) })
+	t.Run("raw", func(t *testing.T) { realRaw(t, model) })
 	t.Run("prompt too long", func(t *testing.T) {
 		long := llm.Request{Messages: []llm.Message{llm.User(strings.Repeat("one two three ", 20_000))}}
 		if _, err := llm.Collect(t.Context(), model, long); !errors.Is(err, llm.ErrContextOverflow) {
 			t.Errorf("error %v, want ErrContextOverflow", err)
 		}
 	})
-	if err := client.Delete(t.Context(), name); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := llm.Collect(t.Context(), client.Model(name), hello); !errors.Is(err, ollama.ErrModelNotFound) {
-		t.Errorf("after Delete: error %v, want ErrModelNotFound", err)
+	if _, err := client.Open(t.Context(), "retort-ghost"); !errors.Is(err, ollama.ErrModelNotFound) {
+		t.Errorf("error %v, want ErrModelNotFound", err)
 	}
 }
 
@@ -97,5 +134,143 @@ func realSeed(t *testing.T, model llm.Model) {
 	}
 	if a, b, c := ask(-1), ask(-1), ask(2); a != b || a == c {
 		t.Errorf("seed -1 twice: %q, %q; another: %q", a, b, c)
+	}
+}
+
+// realRaw holds that a prompt that we render gives the answer of the chat.
+func realRaw(t *testing.T, model *ollama.Model) {
+	sampling := llm.Sampling{Temperature: new(0.0), MaxOutputTokens: 16}
+	chat, err := llm.Collect(t.Context(), model, llm.Request{Messages: hello.Messages, Sampling: sampling})
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := llm.Gather(model.ID(), model.Raw(t.Context(), ollama.RawRequest{Sampling: sampling, Logprobs: 1,
+		Prompt: "<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\n"}))
+	if err != nil || raw.Text != chat.Text || raw.Usage.InputTokens != chat.Usage.InputTokens || len(raw.Logprobs) != raw.Usage.OutputTokens {
+		t.Errorf("raw %+v, error %v; chat %+v", raw, err, chat)
+	}
+}
+
+// TestOllama_tools asks a model whose template shows tools and whose prompt
+// leaves it little but to call one.
+func TestOllama_tools(t *testing.T) {
+	client := real(t, ollama.Options{})
+	const name = "retort-tools:latest"
+	create(t, client, name, ollama.CreateOptions{GGUF: weights(t, "smollm2-135m-instruct"), Stop: []string{"<|im_end|>"},
+		Template: `{{ if .Tools }}<|im_start|>system
+Tools: {{ .Tools }}<|im_end|>
+{{ end }}{{ range .Messages }}<|im_start|>{{ .Role }}
+{{ .Content }}{{ range .ToolCalls }}{"name": "{{ .Function.Name }}", "arguments": {{ .Function.Arguments }}}{{ end }}<|im_end|>
+{{ end }}<|im_start|>assistant
+`})
+	model, err := client.Open(t.Context(), name)
+	if err != nil || !model.Describe().Tools {
+		t.Fatalf("description %+v, error %v, want tools", model.Describe(), err)
+	}
+	call := llm.ToolCall{ID: "call_1", Name: "weather", Arguments: []byte(`{"city": "Paris"}`)}
+	req := llm.Request{Sampling: llm.Sampling{Temperature: new(0.0), MaxOutputTokens: 40},
+		Tools: []llm.Tool{{Name: "weather", Parameters: []byte(`{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}`)}}}
+	for _, city := range []string{"Paris", "Rome"} { // two shots of what is wanted
+		call.Arguments = []byte(`{"city":"` + city + `"}`)
+		req.Messages = append(req.Messages, llm.User("weather "+city), llm.Message{Role: llm.RoleAssistant, ToolCalls: []llm.ToolCall{call}},
+			llm.Message{Role: llm.RoleTool, Content: "sunny", ToolCallID: call.ID}, llm.Assistant("It is sunny."))
+	}
+	req.Messages = append(req.Messages, llm.User("weather Oslo"))
+	resp, err := llm.Collect(t.Context(), model, req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(resp.ToolCalls) != 1 || resp.FinishReason != llm.FinishToolCalls || resp.ToolCalls[0].Name != "weather" ||
+		string(resp.ToolCalls[0].Arguments) != `{"city":"Oslo"}` || resp.ToolCalls[0].ID == "" {
+		t.Errorf("response %+v, want a call for Oslo", resp)
+	}
+}
+
+func TestOllama_adapter(t *testing.T) {
+	client := real(t, ollama.Options{})
+	smol := weights(t, "smollm2-135m-instruct")
+	const name = "retort-adapted:latest"
+	create(t, client, name, ollama.CreateOptions{GGUF: smol, Adapter: gguftest.LoRA(t, smol, 0.2), Template: chatML, Stop: []string{"<|im_end|>"}})
+	for _, m := range list(t, client) {
+		if strings.HasPrefix(m.Name, "retort-trial") {
+			t.Errorf("%q is left behind", m.Name)
+		}
+	}
+	req := llm.Request{Messages: hello.Messages, Sampling: llm.Sampling{Temperature: new(0.0), MaxOutputTokens: 16}}
+	plain, err := llm.Collect(t.Context(), client.Model(realName), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	adapted, err := llm.Collect(t.Context(), client.Model(name), req)
+	if err != nil || adapted.Text == plain.Text {
+		t.Errorf("with the adapter %q, error %v; without %q: want it to matter", adapted.Text, err, plain.Text)
+	}
+}
+
+// TestOllama_adapterRefused is about an architecture whose adapters the server
+// finds out about when it loads them.
+func TestOllama_adapterRefused(t *testing.T) {
+	client := real(t, ollama.Options{})
+	gemma := weights(t, "gemma-3-270m")
+	err := client.Create(t.Context(), "retort-refused", ollama.CreateOptions{GGUF: gemma, Adapter: gguftest.LoRA(t, gemma, 0.2)})
+	if !errors.Is(err, ollama.ErrAdapter) {
+		t.Errorf("error %v, want ErrAdapter", err)
+	}
+	for _, m := range list(t, client) {
+		if m.Name != realName {
+			t.Errorf("%q is left behind", m.Name)
+		}
+	}
+}
+
+func TestOllama_adviceOnParallel(t *testing.T) {
+	for setting, want := range map[string]string{"1": "OLLAMA_NUM_PARALLEL=4", "4": ""} {
+		client := real(t, ollama.Options{}, "OLLAMA_NUM_PARALLEL="+setting)
+		model := client.Model(realName)
+		req := llm.Request{Messages: []llm.Message{llm.User("Tell me a long story.")}, Sampling: llm.Sampling{Temperature: new(0.7), MaxOutputTokens: 64}}
+		if _, err := llm.Collect(t.Context(), model, req); err != nil { // loads it
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				if _, err := llm.Collect(t.Context(), model, req); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		got := strings.Join(client.Advice(t.Context()), "\n")
+		t.Logf("OLLAMA_NUM_PARALLEL=%s: %q", setting, got)
+		if want == "" && got != "" || !strings.Contains(got, want) {
+			t.Errorf("OLLAMA_NUM_PARALLEL=%s: advice %q, want %q", setting, got, want)
+		}
+	}
+}
+
+func TestOllama_adviceOnLoadedModels(t *testing.T) {
+	const other = "retort-gemma:latest"
+	for _, tc := range []struct {
+		setting string
+		asks    []string
+		want    string
+	}{
+		{"1", []string{realName, other}, "holds " + realName + " no longer"},
+		{"1", []string{realName, other, realName}, "loaded " + realName + " again"},
+		{"2", []string{realName, other, realName}, ""},
+	} {
+		client := real(t, ollama.Options{}, "OLLAMA_MAX_LOADED_MODELS="+tc.setting)
+		create(t, client, other, ollama.CreateOptions{GGUF: weights(t, "gemma-3-270m"), Template: "{{ .Prompt }}"})
+		req := llm.Request{Messages: hello.Messages, Sampling: llm.Sampling{Temperature: new(0.0), MaxOutputTokens: 4}}
+		for _, name := range tc.asks {
+			if _, err := llm.Collect(t.Context(), client.Model(name), req); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got := strings.Join(client.Advice(t.Context()), "\n")
+		t.Logf("OLLAMA_MAX_LOADED_MODELS=%s, %d requests: %q", tc.setting, len(tc.asks), got)
+		if tc.want == "" && got != "" || !strings.Contains(got, tc.want) || tc.want != "" && !strings.Contains(got, "OLLAMA_MAX_LOADED_MODELS=2") {
+			t.Errorf("OLLAMA_MAX_LOADED_MODELS=%s: advice %q, want %q", tc.setting, got, tc.want)
+		}
 	}
 }

@@ -10,73 +10,37 @@ import (
 	"retort/llm"
 )
 
-// maxLogprobs is how many alternatives the server gives at most.
-const maxLogprobs = 20
-
-func chatRequest(name string, req llm.Request, modelStop []string) *api.ChatRequest {
-	messages := make([]api.Message, len(req.Messages))
-	for i, m := range req.Messages {
-		messages[i] = api.Message{Role: string(m.Role), Content: m.Content}
-	}
-	return &api.ChatRequest{
-		Model:    name,
-		Messages: messages,
-		Options:  options(req.Sampling, modelStop),
-		// Left to itself the server drops the oldest messages of a prompt that is
-		// too long, and forgets the start of an answer that is.
-		Truncate:    new(false),
-		Shift:       new(false),
-		Logprobs:    req.Logprobs > 0,
-		TopLogprobs: min(req.Logprobs, maxLogprobs),
-	}
-}
-
-// options names every sampling parameter as the server does. The output limit is
-// num_predict (num_ctx would resize the context and reload the model).
-func options(s llm.Sampling, modelStop []string) map[string]any {
-	o := map[string]any{"num_predict": -1}
-	if s.MaxOutputTokens > 0 {
-		o["num_predict"] = s.MaxOutputTokens
-	}
-	if s.Temperature != nil {
-		o["temperature"] = *s.Temperature
-		// The default of 1.1 bends the distribution: with it, temperature 0 is not
-		// greedy and 1 is not the model's own.
-		o["repeat_penalty"] = 1.0
-	}
-	if s.TopP != nil {
-		o["top_p"] = *s.TopP
-	}
-	if s.TopK != nil {
-		o["top_k"] = *s.TopK
-	}
-	if s.MinP != nil {
-		o["min_p"] = *s.MinP
-	}
-	if s.Seed != nil {
-		// The server keeps 32 bits, and takes -1 as leave to choose a seed.
-		o["seed"] = *s.Seed & (1<<31 - 1)
-	}
-	if len(s.Stop) > 0 {
-		// The list replaces the model's own, without which it may not end its turn.
-		o["stop"] = append(append([]string{}, s.Stop...), modelStop...)
-	}
-	return o
-}
-
 // stopTexts reads the stop texts out of a model's parameters, which the server
 // shows as lines of a name and a quoted value.
 func stopTexts(parameters string) (stop []string) {
-	for line := range strings.Lines(parameters) {
-		value, ok := strings.CutPrefix(line, "stop ")
-		if !ok {
-			continue
-		}
-		if s, err := strconv.Unquote(strings.TrimSpace(value)); err == nil {
+	for value := range parameterValues(parameters, "stop") {
+		if s, err := strconv.Unquote(value); err == nil {
 			stop = append(stop, s)
 		}
 	}
 	return stop
+}
+
+// contextLimit reads the context size out of a model's parameters; 0 if they
+// leave it to the server.
+func contextLimit(parameters string) (n int) {
+	for value := range parameterValues(parameters, "num_ctx") {
+		if v, err := strconv.ParseFloat(value, 64); err == nil {
+			n = int(v)
+		}
+	}
+	return n
+}
+
+func parameterValues(parameters, name string) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		for line := range strings.Lines(parameters) {
+			value, ok := strings.CutPrefix(line, name+" ")
+			if ok && !yield(strings.TrimSpace(value)) {
+				return
+			}
+		}
+	}
 }
 
 func modelInfo(m api.ListModelResponse) ModelInfo {
@@ -92,6 +56,18 @@ func modelInfo(m api.ListModelResponse) ModelInfo {
 	}
 }
 
+// chatRecord gives a record of a raw prompt's answer the form of a chat's.
+func chatRecord(r api.GenerateResponse) api.ChatResponse {
+	return api.ChatResponse{
+		RemoteHost: r.RemoteHost,
+		Message:    api.Message{Content: r.Response, Thinking: r.Thinking},
+		Done:       r.Done,
+		DoneReason: r.DoneReason,
+		Logprobs:   r.Logprobs,
+		Metrics:    r.Metrics,
+	}
+}
+
 // finishReason returns an error for a reason that is not a regular end. The
 // server leaves it empty when the answer was cut off.
 func finishReason(r api.ChatResponse, toolCalls bool) (llm.FinishReason, error) {
@@ -104,6 +80,15 @@ func finishReason(r api.ChatResponse, toolCalls bool) (llm.FinishReason, error) 
 		return llm.FinishLength, nil
 	}
 	return "", fmt.Errorf("%w: it ended with reason %q", llm.ErrIncomplete, r.DoneReason)
+}
+
+// toolCall gives a call an ID where the server, before 0.12, did not.
+func toolCall(call api.ToolCall, n int) llm.ToolCall {
+	id := call.ID
+	if id == "" {
+		id = fmt.Sprintf("call_%d", n)
+	}
+	return llm.ToolCall{ID: id, Name: call.Function.Name, Arguments: []byte(call.Function.Arguments.String())}
 }
 
 func logprobs(in []api.Logprob) []llm.TokenLogprob {

@@ -46,6 +46,9 @@ func FuzzRead(f *testing.F) {
 			if _, _, err := file.Strings(key); err != nil {
 				t.Fatal(err)
 			}
+			if _, _, err := file.Uints(key); err != nil {
+				t.Fatal(err)
+			}
 		}
 	})
 }

@@ -30,6 +30,7 @@ func sample() gguftest.File {
 			{Key: "yes", Value: true}, {Key: "no", Value: false},
 			{Key: "words", Value: []string{"a", "", "déjà"}},
 			{Key: "ids", Value: []uint32{1, 2, 3, 4}},
+			{Key: "heads", Value: []int32{2, 0, 1}}, {Key: "signed", Value: []int32{2, -1}},
 		},
 		Tensors: []gguftest.Tensor{
 			gguftest.F32("first", []uint64{3}, []float32{1, -2, 0.25}),
@@ -96,7 +97,13 @@ func TestRead_metadata(t *testing.T) {
 	if _, ok, err := f.Strings("ids"); ok || err != nil {
 		t.Errorf("Strings of numbers: %v, %v", ok, err)
 	}
-	if keys := f.Keys(); len(keys) != 15 || keys[1] != "u8" {
+	for key, want := range map[string][]uint64{"ids": {1, 2, 3, 4}, "heads": {2, 0, 1}, "signed": nil, "words": nil, "u8": nil, "none": nil} {
+		list, ok, err := f.Uints(key)
+		if diff := cmp.Diff(want, list); diff != "" || ok != (want != nil) || err != nil {
+			t.Errorf("Uints(%q): %v %v %s", key, ok, err, diff)
+		}
+	}
+	if keys := f.Keys(); len(keys) != 17 || keys[1] != "u8" {
 		t.Errorf("Keys = %q", keys)
 	}
 }

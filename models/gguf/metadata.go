@@ -184,12 +184,18 @@ func (f *File) Uint(key string) (uint64, bool) {
 	if !ok {
 		return 0, false
 	}
-	switch v.kind {
+	return v.kind.whole(v.bits)
+}
+
+// whole reads bits as a whole number of kind k; false if k holds none or the
+// number is negative.
+func (k kind) whole(bits uint64) (uint64, bool) {
+	switch k {
 	case kindUint8, kindUint16, kindUint32, kindUint64:
-		return v.bits, true
+		return bits, true
 	case kindInt8, kindInt16, kindInt32, kindInt64:
-		shift := 64 - 8*kinds[v.kind].size
-		n := int64(v.bits<<shift) >> shift // carries the sign over
+		shift := 64 - 8*kinds[k].size
+		n := int64(bits<<shift) >> shift // carries the sign over
 		return uint64(n), n >= 0
 	}
 	return 0, false
@@ -229,6 +235,31 @@ func (f *File) Strings(key string) (list []string, ok bool, err error) {
 			return nil, true, within(err, "gguf: read %q: string %d", key, i)
 		}
 		list = append(list, s)
+	}
+	return list, true, nil
+}
+
+// Uints reads the array of whole numbers under key, of any width; false if
+// there is none or one of them is negative. The array is read from the file at
+// each call.
+func (f *File) Uints(key string) (list []uint64, ok bool, err error) {
+	v, ok := f.values[key]
+	if _, number := v.elem.whole(0); !ok || v.kind != kindArray || !number {
+		return nil, false, nil
+	}
+	data := make([]byte, v.size)
+	if _, err := f.r.ReadAt(data, v.offset); err != nil {
+		return nil, true, within(err, "gguf: read %q", key)
+	}
+	width := kinds[v.elem].size
+	for ; len(data) > 0; data = data[width:] {
+		var bits [8]byte
+		copy(bits[:], data[:width])
+		n, ok := v.elem.whole(binary.LittleEndian.Uint64(bits[:]))
+		if !ok {
+			return nil, false, nil
+		}
+		list = append(list, n)
 	}
 	return list, true, nil
 }

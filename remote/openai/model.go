@@ -2,7 +2,7 @@
 // and of every service or server that speaks the same format at another address.
 //
 // Call New; the Model that it returns is a llm.Model. There is no retry in here:
-// a caller that wants one finds what it needs in StatusError and ErrConnection.
+// errors that are worth another try have the method Retryable.
 package openai
 
 import (
@@ -12,91 +12,61 @@ import (
 	"io"
 	"iter"
 	"net/http"
-	"net/url"
-	"strings"
 	"time"
 
 	api "github.com/sashabaranov/go-openai"
 
 	"retort/llm"
+	"retort/remote"
 )
 
 // DefaultURL is the address of OpenAI's own service.
 const DefaultURL = "https://api.openai.com/v1"
 
-// Options says which model of which service to ask.
+// Options says which model of which service to ask. BaseURL is the address up to
+// the part before /chat/completions.
 type Options struct {
-	// ID is the Model's ID ("mistral/mistral-small"); what stands before the slash
-	// names the provider in errors. Empty means "openai/" and Model.
-	ID         string
-	BaseURL    string       // up to the part before /chat/completions; empty means DefaultURL
-	Key        Secret       // sent to BaseURL's host alone; nil for a service that wants none
-	Model      string       // what the service calls the model; required
-	HTTPClient *http.Client // nil means one without a time limit
+	remote.Options
+	Dialect string // one of Dialects; empty: by the host, and Plain for one not known
 }
 
 // Model is one model of a service: a llm.Model. It holds no connection.
 type Model struct {
-	id, name string
-	base     *url.URL
-	key      Secret
-	http     *http.Client
+	e       *remote.Endpoint
+	dialect dialect
 }
 
 // New returns the model that opts describe. It does not connect.
 func New(opts Options) (*Model, error) {
-	if opts.Model == "" {
-		return nil, errors.New("openai: no model named")
+	e, err := remote.NewEndpoint(opts.Options, "openai", DefaultURL)
+	if err != nil {
+		return nil, err
 	}
-	if opts.ID == "" {
-		opts.ID = "openai/" + opts.Model
+	d, err := dialectOf(opts.Dialect, e.Host())
+	if err != nil {
+		return nil, fmt.Errorf("model %q: %w", e.ID, err)
 	}
-	if opts.BaseURL == "" {
-		opts.BaseURL = DefaultURL
-	}
-	base, err := url.Parse(opts.BaseURL)
-	if err != nil || base.Host == "" || (base.Scheme != "http" && base.Scheme != "https") {
-		return nil, fmt.Errorf("model %q: base URL is not an http address", opts.ID)
-	}
-	if base.User != nil || base.RawQuery != "" {
-		return nil, fmt.Errorf("model %q: base URL holds more than an address; give the key apart", opts.ID)
-	}
-	client := http.Client{}
-	if opts.HTTPClient != nil {
-		client = *opts.HTTPClient
-	}
-	client.CheckRedirect = sameHost(base)
-	return &Model{id: opts.ID, name: opts.Model, base: base, key: opts.Key, http: &client}, nil
-}
-
-// sameHost allows redirects that neither leave the host nor drop its encryption,
-// so that neither key nor conversation reaches anybody else.
-func sameHost(base *url.URL) func(*http.Request, []*http.Request) error {
-	return func(req *http.Request, via []*http.Request) error {
-		if req.URL.Scheme != base.Scheme || req.URL.Host != base.Host || len(via) > 3 {
-			return fmt.Errorf("redirect to %s://%s refused", req.URL.Scheme, req.URL.Host)
-		}
-		return nil
-	}
+	return &Model{e: e, dialect: d}, nil
 }
 
 // ID implements llm.Model.
-func (m *Model) ID() string { return m.id }
+func (m *Model) ID() string { return m.e.ID }
 
 // String returns the ID, so that no way of printing m shows more.
-func (m *Model) String() string { return m.id }
+func (m *Model) String() string { return m.e.ID }
 
-func (m *Model) provider() string {
-	p, _, _ := strings.Cut(m.id, "/")
-	return p
+// Describe implements llm.Describer.
+func (m *Model) Describe() llm.Description {
+	return llm.Description{ContextSize: m.e.ContextSize, Local: m.e.Local(), Images: m.e.Images, Tools: true,
+		Logprobs: m.dialect.logprobs > 0 && !m.e.Thinks, Formats: m.dialect.schema}
 }
 
 // Generate implements llm.Model. Beside the errors that llm.Model speaks of, it
-// yields *StatusError and ErrConnection.
+// yields *remote.StatusError and remote.ErrConnection.
 func (m *Model) Generate(ctx context.Context, req llm.Request) iter.Seq2[llm.Event, error] {
 	return func(yield func(llm.Event, error) bool) {
 		if err := m.generate(ctx, req, yield); err != nil {
-			yield(nil, fmt.Errorf("generate %q: %w", m.id, err))
+			yield(nil, fmt.Errorf("generate %q: %w", m.e.ID, err))
 		}
 	}
 }
@@ -105,29 +75,31 @@ func (m *Model) generate(ctx context.Context, req llm.Request, yield func(llm.Ev
 	if err := req.Validate(); err != nil {
 		return err
 	}
-	if err := (llm.Description{}).Check(req); err != nil {
+	if err := m.Describe().Check(req); err != nil {
 		return err
 	}
-	c := &call{http: m.http, key: m.key, extra: extra(req.Sampling, m.base.Hostname())}
-	defer c.close() // go-openai leaves the body of a refusal open
-	config := api.DefaultConfig("")
-	config.BaseURL, config.HTTPClient, config.EmptyMessagesLimit = m.base.String(), c, maxBlankLines
-	a := answer{asked: req.Logprobs, warnings: unsupported(req), start: time.Now()}
-	stream, err := api.NewClientWithConfig(config).CreateChatCompletionStream(ctx, chatRequest(m.name, req))
+	body, extra, warnings, err := m.request(req)
 	if err != nil {
-		return m.refused(ctx, c, err)
+		return err
+	}
+	c := m.e.Call(func(h http.Header, key string) { h.Set("Authorization", "Bearer "+key) })
+	defer c.Close() // go-openai leaves the body of a refusal open
+	c.Amend, c.Line = amend(extra), plainErrors
+	config := api.DefaultConfig("")
+	config.BaseURL, config.HTTPClient = m.e.URL(), c
+	a := answer{warnings: warnings, logprobsAsked: body.LogProbs, start: time.Now()}
+	stream, err := api.NewClientWithConfig(config).CreateChatCompletionStream(ctx, body)
+	if err != nil {
+		return c.Refused(ctx, err, words)
 	}
 	for {
 		raw, err := stream.RecvRaw()
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err != nil {
-			return m.ended(&a, err, yield)
+		if err != nil || ctx.Err() != nil {
+			return ended(ctx, c, &a, err, yield)
 		}
 		text, err := a.take(raw)
 		if err != nil {
-			return m.broken(err)
+			return broken(ctx, c, err)
 		}
 		if text.Delta != "" && !yield(text, nil) {
 			return nil
@@ -137,13 +109,56 @@ func (m *Model) generate(ctx context.Context, req llm.Request, yield func(llm.Ev
 
 // ended handles the end of the stream. go-openai says io.EOF after [DONE] and
 // after a mere disconnect alike, so the finish reason alone tells a whole answer.
-func (m *Model) ended(a *answer, err error, yield func(llm.Event, error) bool) error {
-	switch {
-	case a.reason != "":
-		yield(a.done(), nil)
-		return nil
-	case errors.Is(err, io.EOF):
-		return llm.ErrIncomplete
+func ended(ctx context.Context, c *remote.Call, a *answer, err error, yield func(llm.Event, error) bool) error {
+	if a.reason == "" || ctx.Err() != nil {
+		if errors.Is(err, io.EOF) || ctx.Err() != nil {
+			return c.Ended(ctx)
+		}
+		return broken(ctx, c, err)
 	}
-	return m.broken(err)
+	calls, err := a.tools.calls()
+	if err != nil {
+		return c.Broken(ctx, 0, err)
+	}
+	for _, call := range calls {
+		if !yield(call, nil) {
+			return nil
+		}
+	}
+	done, err := a.done(len(calls))
+	if err != nil {
+		return c.Broken(ctx, 0, err)
+	}
+	yield(done, nil)
+	return nil
+}
+
+// words returns what the service said, from go-openai's errors.
+func words(err error) string {
+	var (
+		said  *api.APIError
+		other *api.RequestError
+	)
+	switch {
+	case errors.As(err, &said):
+		return said.Message
+	case errors.As(err, &other):
+		return string(other.Body)
+	}
+	return ""
+}
+
+// broken turns an error in the middle of a stream into one that says whose it is.
+func broken(ctx context.Context, c *remote.Call, err error) error {
+	var (
+		said   *api.APIError
+		record *recordError
+	)
+	switch {
+	case errors.As(err, &record):
+		return c.Broken(ctx, record.status, record)
+	case errors.As(err, &said):
+		return c.Broken(ctx, http.StatusOK, errors.New(said.Message))
+	}
+	return c.Broken(ctx, 0, err)
 }

@@ -1,83 +1,27 @@
 package openai
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	api "github.com/sashabaranov/go-openai"
 
 	"retort/llm"
 )
 
-// maxLogprobs is how many alternatives the format allows at most.
-const maxLogprobs = 20
-
-func chatRequest(name string, req llm.Request) api.ChatCompletionRequest {
-	out := api.ChatCompletionRequest{
-		Model:         name,
-		Stop:          req.Sampling.Stop,
-		StreamOptions: &api.StreamOptions{IncludeUsage: true},
-		LogProbs:      req.Logprobs > 0,
-		TopLogProbs:   min(req.Logprobs, maxLogprobs),
-	}
-	for _, m := range req.Messages {
-		out.Messages = append(out.Messages, api.ChatCompletionMessage{Role: string(m.Role), Content: m.Content})
-	}
-	if p := req.Sampling.TopP; p != nil {
-		out.TopP = float32(*p)
-	}
-	if seed := req.Sampling.Seed; seed != nil {
-		out.Seed = new(int(*seed))
-	}
-	return out
-}
-
-// extra returns the fields that go-openai's request has no right place for.
-func extra(s llm.Sampling, host string) map[string]float64 {
-	f := map[string]float64{}
-	if s.Temperature != nil {
-		f["temperature"] = *s.Temperature // it leaves out a zero, which then means 1
-	}
-	if s.MaxOutputTokens > 0 {
-		// The new name is OpenAI's alone; the old one is refused by its new models.
-		name := "max_tokens"
-		if host == "api.openai.com" {
-			name = "max_completion_tokens"
-		}
-		f[name] = float64(s.MaxOutputTokens)
-	}
-	return f
-}
-
-// unsupported names what the format cannot say.
-func unsupported(req llm.Request) (warnings []string) {
-	if req.Sampling.TopK != nil {
-		warnings = append(warnings, "top_k: not in the OpenAI chat format")
-	}
-	if req.Sampling.MinP != nil {
-		warnings = append(warnings, "min_p: not in the OpenAI chat format")
-	}
-	if req.Logprobs > maxLogprobs {
-		warnings = append(warnings, fmt.Sprintf("logprobs: %d alternatives instead of %d", maxLogprobs, req.Logprobs))
-	}
-	return warnings
-}
-
 // answer gathers what the records of a stream say.
 type answer struct {
-	asked    int // alternatives per token
-	warnings []string
-	start    time.Time
+	logprobsAsked bool
+	warnings      []string
+	start         time.Time
 
 	first    time.Duration      // to the first text, once there is some
 	logprobs []llm.TokenLogprob // of tokens whose text has yet to come
 	given    bool               // some log-probabilities came
 	refusal  bool               // the model declined in words of its own kind
+	tools    tools
 	reason   llm.FinishReason
 	usage    *api.Usage
 }
@@ -105,9 +49,6 @@ func (a *answer) take(raw []byte) (llm.Text, error) {
 	}
 	choice := r.Choices[0]
 	text := llm.Text{Delta: choice.Delta.Content}
-	if damaged(raw, text.Delta) {
-		return llm.Text{}, errors.New("a character was cut in two")
-	}
 	if choice.Logprobs != nil {
 		a.logprobs = append(a.logprobs, logprobs(choice.Logprobs.Content)...)
 		a.given = a.given || len(a.logprobs) > 0
@@ -117,6 +58,9 @@ func (a *answer) take(raw []byte) (llm.Text, error) {
 		if a.first == 0 {
 			a.first = time.Since(a.start)
 		}
+	}
+	if err := a.tools.add(choice.Delta.ToolCalls); err != nil {
+		return llm.Text{}, err
 	}
 	a.refusal = a.refusal || choice.Delta.Refusal != ""
 	return text, a.finish(choice.FinishReason)
@@ -141,35 +85,33 @@ func (a *answer) finish(reason api.FinishReason) error {
 	return nil
 }
 
-func (a *answer) done() llm.Done {
+// done returns the end of an answer with that many tool calls.
+func (a *answer) done(calls int) (llm.Done, error) {
 	d := llm.Done{
 		FinishReason: a.reason,
 		Timing:       llm.Timing{FirstToken: a.first, Total: time.Since(a.start)},
 		Warnings:     a.warnings,
 	}
-	if a.refusal {
+	switch {
+	case a.refusal:
 		d.FinishReason = llm.FinishContentFilter
+	case calls > 0 && d.FinishReason == llm.FinishStop: // what some servers say
+		d.FinishReason = llm.FinishToolCalls
+	case calls == 0 && d.FinishReason == llm.FinishToolCalls:
+		return d, errors.New("it asks for tools and names none")
 	}
-	if a.asked > 0 && !a.given {
+	if a.logprobsAsked && !a.given {
 		d.Warnings = append(d.Warnings, "logprobs: the service gave none")
 	}
 	if a.usage == nil {
 		d.Warnings = append(d.Warnings, "usage: the service gave no token counts")
-		return d
+		return d, nil
 	}
 	d.Usage = llm.Usage{InputTokens: a.usage.PromptTokens, OutputTokens: a.usage.CompletionTokens}
 	if details := a.usage.PromptTokensDetails; details != nil {
 		d.Usage.CachedTokens = details.CachedTokens
 	}
-	return d
-}
-
-// damaged reports whether text holds a replacement character that the service did
-// not send: decoding puts one in place of half a UTF-8 sequence or half a
-// surrogate pair.
-func damaged(raw []byte, text string) bool {
-	return strings.ContainsRune(text, utf8.RuneError) &&
-		!bytes.Contains(raw, []byte("\ufffd")) && !bytes.Contains(bytes.ToLower(raw), []byte(`\ufffd`))
+	return d, nil
 }
 
 func logprobs(in []api.ChatCompletionTokenLogprob) []llm.TokenLogprob {

@@ -103,6 +103,8 @@ func AppendPair(b []byte, key string, value any) []byte {
 		return b
 	case []uint32:
 		return appendAll(appendArray(b, kindUint32, len(v)), v)
+	case []int32:
+		return appendAll(appendArray(b, kindInt32, len(v)), v)
 	case []float32:
 		return appendAll(appendArray(b, kindFloat32, len(v)), v)
 	}
@@ -124,6 +126,7 @@ func AppendTensor(b []byte, name string, dims []uint64, typ uint32, offset uint6
 // The numbers of the kinds that are written by name.
 const (
 	kindUint32  = 4
+	kindInt32   = 5
 	kindFloat32 = 6
 	kindBool    = 7
 	kindString  = 8

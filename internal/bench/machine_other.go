@@ -1,0 +1,23 @@
+//go:build !linux
+
+package bench
+
+import (
+	"errors"
+	"fmt"
+)
+
+// describe knows no more than the Go runtime does.
+func (m *Machine) describe() {}
+
+func loadAverage() string { return "" }
+
+// readUsage: only Linux tells what other programs use.
+func readUsage(int, []int) (usage, bool) { return usage{}, false }
+
+func serving(int) []int { return nil }
+
+// Memory is told by Linux alone.
+func Memory([]int) (resident, proportional int64, err error) {
+	return 0, 0, fmt.Errorf("memory of processes: %w", errors.ErrUnsupported)
+}

@@ -1,0 +1,81 @@
+package llamacpp
+
+import (
+	"bytes"
+	"io/fs"
+	"path"
+	"strconv"
+	"strings"
+)
+
+// freeMemory returns how many bytes this process may still take, by the files
+// that Linux tells it in: what the machine has available, or what is left of the
+// narrowest limit that is set on the process. It is false where that is not
+// known, which is so on every other system.
+func freeMemory(root fs.FS) (uint64, bool) {
+	info, err := fs.ReadFile(root, "proc/meminfo")
+	if err != nil {
+		return 0, false
+	}
+	kib, ok := field(info, "MemAvailable:")
+	if !ok {
+		return 0, false
+	}
+	free := kib * 1024
+	groups, _ := fs.ReadFile(root, "proc/self/cgroup")
+	for line := range strings.Lines(string(groups)) {
+		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		if len(parts) < 3 {
+			continue
+		}
+		switch {
+		case parts[1] == "":
+			free = min(free, groupFree(root, "sys/fs/cgroup", parts[2], "memory.max", "memory.current", "inactive_file"))
+		case strings.Contains(","+parts[1]+",", ",memory,"):
+			free = min(free, groupFree(root, "sys/fs/cgroup/memory", parts[2],
+				"memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"))
+		}
+	}
+	return free, true
+}
+
+// groupFree returns the least that is left of the limits on a control group and
+// those above it. Files that the kernel has cached for the group count as left:
+// it drops them first.
+func groupFree(root fs.FS, base, group, limitFile, usedFile, cached string) uint64 {
+	free := ^uint64(0)
+	for dir := path.Join(base, group); ; dir = path.Dir(dir) {
+		limit, ok := number(root, path.Join(dir, limitFile))
+		used, ok2 := number(root, path.Join(dir, usedFile))
+		if ok && ok2 {
+			stat, _ := fs.ReadFile(root, path.Join(dir, "memory.stat"))
+			cache, _ := field(stat, cached)
+			used -= min(used, cache)
+			free = min(free, limit-min(limit, used))
+		}
+		if len(dir) <= len(base) {
+			return free
+		}
+	}
+}
+
+// number reads a file that holds one number; false if it says "max".
+func number(root fs.FS, name string) (uint64, bool) {
+	data, err := fs.ReadFile(root, name)
+	if err != nil {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(string(bytes.TrimSpace(data)), 10, 64)
+	return n, err == nil
+}
+
+// field returns the number behind name in a file with one such pair a line.
+func field(data []byte, name string) (uint64, bool) {
+	for line := range bytes.Lines(data) {
+		if words := bytes.Fields(line); len(words) > 1 && string(words[0]) == name {
+			n, err := strconv.ParseUint(string(words[1]), 10, 64)
+			return n, err == nil
+		}
+	}
+	return 0, false
+}
