@@ -82,11 +82,14 @@ func (p *program) report(ctx context.Context, err error) int {
 	return exitCode(err)
 }
 
+// joinedType is the type that errors.Join returns.
+var joinedType = fmt.Sprintf("%T", errors.Join(errUsage))
+
 // parts are the errors that were joined to err, or err alone.
 func parts(err error) []error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+	if fmt.Sprintf("%T", err) == joinedType { // other errors with several causes say how these belong together
 		var all []error
-		for _, e := range joined.Unwrap() {
+		for _, e := range err.(interface{ Unwrap() []error }).Unwrap() {
 			all = append(all, parts(e)...)
 		}
 		return all

@@ -20,6 +20,9 @@ import (
 // oddList tells a child process the architecture and the first of its changes.
 const oddList = "RETORT_TEST_ODD"
 
+// oddTime is how long one model may take.
+const oddTime = 20 * time.Second
+
 // oddChanges are files whose structure is sound, and whose numbers or shapes no
 // converter writes. The engine answers some of them by ending the process.
 func oddChanges(arch string) map[string]func(f *gguftest.File) {
@@ -153,7 +156,12 @@ func runOddModels(t *testing.T, task string) {
 		if err := os.WriteFile(path, f.Bytes(), 0o600); err != nil {
 			t.Fatal(err)
 		}
+		hangs := time.AfterFunc(oddTime, func() {
+			fmt.Println("odd: no end")
+			os.Exit(3)
+		})
 		fmt.Println(oddOutcome(t, e, path))
+		hangs.Stop()
 	}
 	fmt.Println("odd: all")
 }

@@ -67,21 +67,6 @@ func checkNumbers(f *gguf.File) error {
 	return checkVocabulary(f)
 }
 
-// checkHeads refuses layers without attention heads, in the lists that give
-// each layer its own number of them.
-func checkHeads(f *gguf.File, arch string) error {
-	for _, key := range []string{".attention.head_count", ".attention.head_count_kv"} {
-		heads, _, err := f.Uints(arch + key)
-		if err != nil {
-			return err
-		}
-		if i := slices.Index(heads, 0); i >= 0 {
-			return fmt.Errorf("layer %d has no attention heads (%s)", i, arch+key)
-		}
-	}
-	return nil
-}
-
 // checkRotation refuses a rotation of positions that is wider than a head, or of
 // an odd width.
 func checkRotation(f *gguf.File, arch string) error {
@@ -93,6 +78,21 @@ func checkRotation(f *gguf.File, arch string) error {
 	for _, key := range []string{".rope.dimension_count", ".rope.dimension_count_swa"} {
 		if n, _ := f.Uint(arch + key); n%2 != 0 || head > 0 && n > head {
 			return fmt.Errorf("%s is %d, want an even number up to %d", arch+key, n, head)
+		}
+	}
+	return nil
+}
+
+// checkHeads refuses layers without attention heads, in the lists that give
+// each layer its own number of them.
+func checkHeads(f *gguf.File, arch string) error {
+	for _, key := range []string{".attention.head_count", ".attention.head_count_kv"} {
+		heads, _, err := f.Uints(arch + key)
+		if err != nil {
+			return err
+		}
+		if i := slices.Index(heads, 0); i >= 0 {
+			return fmt.Errorf("layer %d has no attention heads (%s)", i, arch+key)
 		}
 	}
 	return nil

@@ -123,7 +123,7 @@ func (w markWords) piece(token int32) string {
 
 // callWords returns the vocabulary for an answer that may call tools.
 func (m *Model) callWords() (words, error) {
-	w := markWords{m.vocab, make(map[int32]string)}
+	w := markWords{m.words, make(map[int32]string)}
 	for _, mark := range []string{string(m.template.calls), hermesEnd} {
 		ids, err := m.tokens(mark)
 		if err != nil {

@@ -1,0 +1,30 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+)
+
+func TestParts_splitsJoinedErrorsAlone(t *testing.T) {
+	a, b := errors.New("a"), errors.New("b")
+	for _, tc := range []struct {
+		err  error
+		want []string
+	}{
+		{a, []string{"a"}},
+		{errors.Join(a, b), []string{"a", "b"}},
+		{errors.Join(errors.Join(a, nil), b), []string{"a", "b"}},
+		{fmt.Errorf("read: %w: %w", a, b), []string{"read: a: b"}},
+		{errors.Join(fmt.Errorf("x: %w", errors.Join(a, b)), a), []string{"x: a\nb", "a"}},
+	} {
+		var got []string
+		for _, e := range parts(tc.err) {
+			got = append(got, e.Error())
+		}
+		if !slices.Equal(got, tc.want) {
+			t.Errorf("parts of %q are %q, want %q", tc.err, got, tc.want)
+		}
+	}
+}
