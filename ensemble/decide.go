@@ -20,8 +20,9 @@ func (q *query) score(t tally) {
 	}
 }
 
-// best returns the candidate with the largest score. Of equals the one of the
-// member with the highest quality wins, then the earlier one.
+// best returns the candidate with the largest score. Of equals one that came to
+// its end wins, then the one of the member with the highest quality, then the
+// earlier one.
 func (q *query) best() Candidate {
 	var top Candidate
 	var topScore, topWeight float64 = -1, 0
@@ -29,8 +30,8 @@ func (q *query) best() Candidate {
 		for _, c := range p.candidates {
 			weight := q.members[i].weight()
 			better := c.Score > topScore+equal
-			tied := c.Score > topScore-equal && weight > topWeight
-			if better || tied {
+			tied := c.Score > topScore-equal
+			if better || tied && (c.whole() && !top.whole() || c.whole() == top.whole() && weight > topWeight) {
 				top, topScore, topWeight = c, c.Score, weight
 			}
 		}

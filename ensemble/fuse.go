@@ -27,6 +27,9 @@ func (fuse) run(ctx context.Context, q *query) error {
 	if fuser == nil {
 		fuser = q.members[q.byWorth()[0]].Model
 	}
+	if !q.mayHelp(fuser, "fuser") {
+		return nil
+	}
 	req := q.req
 	req.Messages = slices.Clone(req.Messages)
 	req.Messages[len(req.Messages)-1].Content = q.fusePrompt() // its images stay

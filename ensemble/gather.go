@@ -227,6 +227,19 @@ func (q *query) affordable(who []int) []int {
 	return in
 }
 
+// mayHelp reports whether a helper can be asked under the cost limit, and names
+// it in the outcome where it cannot.
+func (q *query) mayHelp(m llm.Model, as string) bool {
+	if q.opts.MaxCostUSD <= 0 {
+		return true
+	}
+	if d, ok := llm.As[llm.Describer](m); ok && d.Describe().Local {
+		return true
+	}
+	q.note("%s %s is left out: under a cost limit only models on this machine help", as, m.ID())
+	return false
+}
+
 // answer draws the member's samples into box and then its end. Either all of
 // them are whole or the end tells why not.
 func (m Member) answer(ctx context.Context, member int, req llm.Request, box chan<- delivery) {

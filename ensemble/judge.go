@@ -3,6 +3,7 @@ package ensemble
 import (
 	"context"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 
@@ -19,16 +20,17 @@ const maxJudged = 5
 // false if there are no judges, or none of them could judge; the outcome names
 // those that could not.
 func (q *query) judged(ctx context.Context, votes tally) (Candidate, float64, bool) {
-	if len(q.opts.Judges) == 0 {
+	judges := slices.DeleteFunc(slices.Clone(q.opts.Judges), func(m llm.Model) bool { return !q.mayHelp(m, "judge") })
+	if len(judges) == 0 {
 		return Candidate{}, 0, false
 	}
 	ctx, cancel := q.helping(ctx)
 	defer cancel()
 	rivals := q.rivals()
-	results := make([]JudgeResult, len(q.opts.Judges))
-	ballots := make([][][]float64, len(q.opts.Judges))
+	results := make([]JudgeResult, len(judges))
+	ballots := make([][][]float64, len(judges))
 	var wg sync.WaitGroup
-	for i, m := range q.opts.Judges {
+	for i, m := range judges {
 		wg.Go(func() { ballots[i], results[i] = compareAll(ctx, m, q.req, rivals) })
 	}
 	wg.Wait()
@@ -81,7 +83,7 @@ func (q *query) rivals() []Candidate {
 		topScore := -1.0
 		for _, i := range q.byWorth() {
 			for _, c := range q.parts[i].candidates {
-				if !seen[c.Key] && c.Score > topScore+equal {
+				if !seen[c.Key] && (c.Score > topScore+equal || c.Score > topScore-equal && c.whole() && !top.whole()) {
 					top, topScore = c, c.Score
 				}
 			}

@@ -13,7 +13,7 @@ import (
 // outcome says so.
 func (q *query) cluster(ctx context.Context) {
 	keys := q.proseKeys()
-	if q.opts.Embedder == nil || len(keys) < 2 {
+	if q.opts.Embedder == nil || len(keys) < 2 || !q.mayHelp(q.opts.Embedder, "embedder") {
 		return
 	}
 	ctx, cancel := q.helping(ctx)

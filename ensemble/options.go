@@ -40,8 +40,10 @@ type Options struct {
 	// for those who act on its confidence.
 	AllVotes bool
 
-	// MaxCostUSD bounds what asking the members may cost. Those that by their
-	// price could go beyond it are left out and named. 0 is no bound.
+	// MaxCostUSD bounds what a question may cost. Members that by their price
+	// could go beyond it are left out and named, and so is every judge, embedder
+	// or fuser that is not on this machine: what these would cost is not known
+	// beforehand. 0 is no bound.
 	MaxCostUSD float64
 
 	// Calibrate turns raw confidence on a task type into the probability that

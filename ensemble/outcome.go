@@ -114,3 +114,6 @@ func (o Outcome) Models() []string {
 func (m MemberResult) Backs(o Outcome) bool {
 	return m.Samples > 0 && m.key == o.key
 }
+
+// whole reports whether the answer came to its own end.
+func (c Candidate) whole() bool { return c.FinishReason == llm.FinishStop }

@@ -364,3 +364,33 @@ func TestOverhead_isSmall(t *testing.T) {
 		t.Errorf("%s over a member of %s, want at most 2 %% more", best, member)
 	}
 }
+
+func TestMaxCost_leavesOutHelpersElsewhere(t *testing.T) {
+	judge, fuser := script("judge", `{"better": "A"}`), script("fuser", "purple")
+	for strategy, o := range map[ensemble.Strategy]ensemble.Options{
+		ensemble.BestOfN: {Judges: []llm.Model{judge}},
+		ensemble.Fuse:    {Fuser: fuser},
+	} {
+		o.MaxCostUSD = 1
+		out, err := queryWith(t, o, strategy, priced(script("a", "blue"), 0.001, 6), priced(script("b", "red"), 0.001, 5))
+		if err != nil || out.Answer != "blue" || len(out.Notes) == 0 || !strings.Contains(out.Notes[0], "left out") {
+			t.Errorf("%s: %q, %v, notes %q; want the votes' answer and a word on the helper", strategy, out.Answer, err, out.Notes)
+		}
+	}
+	if n := judge.Calls() + fuser.Calls(); n > 0 {
+		t.Errorf("%d calls of helpers whose cost nobody knows", n)
+	}
+}
+
+func TestBest_prefersWholeAnswersOfEquals(t *testing.T) {
+	req := ask("sky?")
+	req.Sampling.MaxOutputTokens = 3
+	e, err := ensemble.New(ensemble.BestOfN, ensemble.Member{Model: script("long", "blue as far as I can see"), Quality: 5},
+		ensemble.Member{Model: script("short", "It is blue"), Quality: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := e.Query(t.Context(), req); err != nil || out.Answer != "It is blue" || out.FinishReason != llm.FinishStop {
+		t.Errorf("%q (%s), %v; want the answer that came to its end", out.Answer, out.FinishReason, err)
+	}
+}
