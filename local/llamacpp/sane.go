@@ -67,8 +67,8 @@ func checkNumbers(f *gguf.File) error {
 	return checkVocabulary(f)
 }
 
-// checkRotation refuses a rotation of positions that is wider than a head, or of
-// an odd width.
+// checkRotation refuses a rotation of positions that is wider than a head, of an
+// odd width, or of none, over which the engine never ends.
 func checkRotation(f *gguf.File, arch string) error {
 	head, ok := f.Uint(arch + ".attention.key_length")
 	if heads, _ := f.Uint(arch + ".attention.head_count"); !ok && heads > 0 {
@@ -76,8 +76,8 @@ func checkRotation(f *gguf.File, arch string) error {
 		head = width / heads
 	}
 	for _, key := range []string{".rope.dimension_count", ".rope.dimension_count_swa"} {
-		if n, _ := f.Uint(arch + key); n%2 != 0 || head > 0 && n > head {
-			return fmt.Errorf("%s is %d, want an even number up to %d", arch+key, n, head)
+		if n, ok := f.Uint(arch + key); ok && (n == 0 || n%2 != 0 || head > 0 && n > head) {
+			return fmt.Errorf("%s is %d, want an even number from 2 to %d", arch+key, n, head)
 		}
 	}
 	return nil
