@@ -166,16 +166,17 @@ func (b *ollamaBench) export(t *testing.T, id string, args ...string) (view expo
 	if view.To != "ollama/"+to || !strings.Contains(stderr, "Reading") {
 		t.Errorf("view %+v\n%s", view, stderr)
 	}
-	if c := view.Check; c == nil || c.TokensHere != c.TokensThere || c.TokensHere == 0 || c.Here == "" || !sameStart(c.Here, c.There) {
-		t.Errorf("%s: check %+v, want the same prompt and answers that begin alike", id, c)
+	if c := view.Check; c == nil || c.TokensHere != c.TokensThere || c.TokensHere == 0 || c.Here == "" || c.There == "" {
+		t.Errorf("%s: check %+v, want the same prompt and two answers", id, c)
 	} else {
-		t.Logf("%s: same answer: %t, %d prompt tokens; %q", id, c.Same, c.TokensHere, c.Here)
+		// Kernels differ, so that greedy answers part at a near tie; the adapters of
+		// noise make many.
+		t.Logf("%s: same answer: %t, %d prompt tokens; %q, %q", id, c.Same, c.TokensHere, c.Here, c.There)
 	}
 	return view
 }
 
-// sameStart allows for kernels that differ: the answers part at some near tie,
-// but not at once.
+// sameStart holds for answers that part at some near tie, but not at once.
 func sameStart(a, b string) bool {
 	n := min(len(a), len(b), 8)
 	return n > 0 && a[:n] == b[:n]
@@ -186,8 +187,8 @@ func TestOllama_export(t *testing.T) {
 	b.add(t, "smollm2-135m-instruct", "")
 	t.Run("base", func(t *testing.T) {
 		view := b.export(t, "smollm2-135m-instruct")
-		if view.Merged != "" || len(view.Notes) > 0 || !strings.Contains(view.Check.There, "Paris") {
-			t.Errorf("view %+v", view)
+		if view.Merged != "" || len(view.Notes) > 0 || !sameStart(view.Check.Here, view.Check.There) {
+			t.Errorf("view %+v with check %+v, want answers that begin alike", view, view.Check)
 		}
 		b.sameConversations(t, "smollm2-135m-instruct", view.To)
 		b.runInPlace(t, "smollm2-135m-instruct", "")
