@@ -127,7 +127,7 @@ func (r *runner) round(ctx context.Context, w Work, n int) (Round, error) {
 		arm := w.Arms[i]
 		r.progress(w.Name + ": " + arm.Name)
 		out.Order = append(out.Order, arm.Name)
-		s, share, err := r.arm(ctx, arm, n)
+		s, share, err := r.arm(ctx, w, arm, n)
 		switch {
 		case ctx.Err() != nil:
 			return out, ctx.Err()
@@ -147,8 +147,12 @@ func (r *runner) round(ctx context.Context, w Work, n int) (Round, error) {
 	return out, nil
 }
 
-// arm measures one arm, awake, on a quiet machine.
-func (r *runner) arm(ctx context.Context, a Arm, n int) (s Sample, share float64, err error) {
+// arm measures one arm of w, awake, on a quiet machine.
+func (r *runner) arm(ctx context.Context, w Work, a Arm, n int) (s Sample, share float64, err error) {
+	if w.Untimed {
+		s, err = a.Run(ctx, n)
+		return s, 0, err
+	}
 	if a.Settle == nil {
 		a.Settle = func(context.Context) error { return nil }
 	}

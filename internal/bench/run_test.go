@@ -177,3 +177,14 @@ func TestRun_stopsWithItsContext(t *testing.T) {
 		t.Errorf("error %v, rounds %v", err, runs.Rounds)
 	}
 }
+
+func TestRun_asksNoQuietForWhatIsNotTimed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := machine{foreign: 0.9}
+		var log []string
+		r := m.runner(Options{Rounds: 2})
+		if err := r.work(t.Context(), Work{Untimed: true, Arms: []Arm{m.arm("a", &log)}}); err != nil || len(r.out) != 2 || r.out[0].Dropped {
+			t.Errorf("error %v, rounds %+v", err, r.out)
+		}
+	})
+}

@@ -35,6 +35,7 @@ type Work struct {
 	Arms    []Arm
 	Ordered bool // the arms build on each other: their order stays
 	Rounds  int  // 0 is as many as Options say
+	Untimed bool // what is measured does not depend on what other programs use
 	Cold    bool // without a warm-up: rounds are so long that settling is enough
 }
 
