@@ -50,6 +50,7 @@ type llamaDevice struct {
 	batch   llama.Batch
 	vocab   int // tokens in the vocabulary
 	abort   *abortFlag
+	pool    threadpool // attached while all of its threads compute
 	compute *sync.Mutex
 	crew    crew
 	steady  bool // the crew stays as it is
@@ -95,8 +96,15 @@ func (d *llamaDevice) muster() {
 	}
 	before := d.crew.threads
 	d.crew.observe(now, u)
-	if n := d.crew.threads; n != before {
-		llama.SetNThreads(d.ctx, int32(n), int32(n))
+	n := d.crew.threads
+	if n == before {
+		return
+	}
+	llama.SetNThreads(d.ctx, int32(n), int32(n))
+	if n == d.crew.most {
+		d.pool.attach(d.ctx)
+	} else if before == d.crew.most {
+		d.pool.detach(d.ctx) // its threads would spin on, whether they are needed or not
 	}
 }
 
@@ -204,7 +212,11 @@ func (e *Engine) newDevice(m *Model, lim limits, cells int) (*llamaDevice, error
 	p.FlashAttentionType = m.settings.flash
 	p.AbortCallback, p.AbortCallbackData = abortCallback(), d.abort.id
 	var err error
-	if d.ctx, err = llama.InitFromModel(m.handle, p); err != nil {
+	err = inHugePages(func() error {
+		d.ctx, err = llama.InitFromModel(m.handle, p)
+		return err
+	})
+	if err != nil {
 		d.abort.release()
 		return nil, refused("the engine cannot make a context")
 	}
@@ -214,5 +226,7 @@ func (e *Engine) newDevice(m *Model, lim limits, cells int) (*llamaDevice, error
 		return nil, err
 	}
 	d.batch = llama.BatchInit(int32(lim.rows), 0, 1)
+	d.pool = e.threads(threads)
+	d.pool.attach(d.ctx)
 	return d, nil
 }

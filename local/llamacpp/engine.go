@@ -30,7 +30,8 @@ type Engine struct {
 
 	// compute is held during every decode. Two contexts that decode at once
 	// spin against each other's threads, which is slower than taking turns.
-	compute sync.Mutex
+	compute     sync.Mutex
+	threadpools map[int]threadpool // by the number of threads; compute guards it
 
 	// load is held while the library reads a model, so that engineLog holds
 	// what it says about that one. It guards weights, too.

@@ -85,7 +85,15 @@ func (s settings) list(opts Options) []Setting {
 		flash,
 		{"KV cache", "f16", "8-bit would save half of its memory, but slows the processor down and changes answers"},
 		s.layersSetting(),
+		s.pagesSetting(),
 	}
+}
+
+func (s settings) pagesSetting() Setting {
+	if !hugePages || s.layers > 0 {
+		return Setting{"weights", "mapped", "read from the file's own pages"}
+	}
+	return Setting{"weights", "copied", "into huge pages where the kernel has them: a quarter more tokens per second than from the file's pages"}
 }
 
 func (s settings) layersSetting() Setting {

@@ -75,9 +75,7 @@ func (e *Engine) acquire(path string, layers int32) (*weights, error) {
 	}
 	w := e.weights[of]
 	if w == nil {
-		p := llama.ModelDefaultParams()
-		p.NGpuLayers = layers
-		handle, err := llama.ModelLoadFromFile(path, p)
+		handle, err := load(path, layers)
 		if err != nil {
 			return nil, refused(err.Error())
 		}
@@ -86,6 +84,22 @@ func (e *Engine) acquire(path string, layers int32) (*weights, error) {
 	}
 	w.users++
 	return w, nil
+}
+
+// load reads the file at path. On the processor its weights are copied into
+// memory of this process, since the pages of a file cannot be made huge ones.
+func load(path string, layers int32) (handle llama.Model, err error) {
+	p := llama.ModelDefaultParams()
+	p.NGpuLayers = layers
+	if layers > 0 || !hugePages {
+		return llama.ModelLoadFromFile(path, p)
+	}
+	p.LoadMode = llama.LoadModeNone
+	err = inHugePages(func() error {
+		handle, err = llama.ModelLoadFromFile(path, p)
+		return err
+	})
+	return handle, err
 }
 
 // release takes back one acquire. The caller holds e.load.

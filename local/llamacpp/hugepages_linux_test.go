@@ -1,0 +1,90 @@
+package llamacpp
+
+import (
+	"bufio"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestParseRegions(t *testing.T) {
+	const smaps = `00400000-00a00000 r-xp 00000000 fe:01 123                              /bin/retort
+Size:               6144 kB
+Rss:                6000 kB
+7f0000000000-7f0010000000 rw-p 00000000 00:00 0
+Size:             262144 kB
+KernelPageSize:        4 kB
+Rss:              262140 kB
+VmFlags: rd wr mr mw me ac
+7f0020000000-7f0020400000 rw-p 00000000 fe:01 9   /lib/libllama.so
+Rss:                4096 kB
+7f0030000000-7f0030400000 rw-p 00000000 00:00 0      [heap]
+Rss:                4096 kB
+7f0040000000-7f0040400000 r--p 00000000 00:00 0
+Rss:                   0 kB
+7f0050000000-7f0050800000 rw-p 00000000 00:00 0
+Size:               8192 kB
+Rss:                   8 kB
+`
+	got := parseRegions(bufio.NewScanner(strings.NewReader(smaps)))
+	want := []region{{0x7f0000000000, 0x7f0010000000, 262140 << 10}, {0x7f0050000000, 0x7f0050800000, 8 << 10}}
+	if !slices.Equal(got, want) {
+		t.Errorf("regions %x, want %x", got, want)
+	}
+}
+
+// TestInHugePages takes memory as the library does, and looks at it afterwards.
+func TestInHugePages(t *testing.T) {
+	const size = 16 << 20
+	var memory []byte
+	err := inHugePages(func() (err error) {
+		memory, err = unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+		for i := 0; i < len(memory); i += 1 << 12 {
+			memory[i] = byte(i >> 12)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Munmap(memory) }()
+	for i := 0; i < len(memory); i += 1 << 12 {
+		if memory[i] != byte(i>>12) {
+			t.Fatalf("byte %d is %d, want %d: the content changed", i, memory[i], byte(i>>12))
+		}
+	}
+	if err := unix.Madvise(memory[:hugePage], unix.MADV_COLLAPSE); err != nil {
+		t.Skipf("this kernel makes no huge pages: %v", err)
+	}
+	at := uintptr(unsafe.Pointer(&memory[0]))
+	if n := hugeBytes(t, at); n < size-2*hugePage {
+		t.Errorf("%d of %d bytes are in huge pages", n, size)
+	}
+}
+
+// hugeBytes is how much of the region around at the kernel holds in huge pages.
+func hugeBytes(t *testing.T, at uintptr) (sum int) {
+	t.Helper()
+	text, err := os.ReadFile("/proc/self/smaps")
+	if err != nil {
+		t.Fatal(err)
+	}
+	inside := false
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Fields(line)
+		if r, ok := parseRange([]byte(fields[0])); ok {
+			inside = at >= r.start && at < r.end
+		} else if inside && fields[0] == "AnonHugePages:" {
+			kib := 0
+			for _, c := range fields[1] {
+				kib = 10*kib + int(c-'0')
+			}
+			sum += kib << 10
+		}
+	}
+	return sum
+}
