@@ -61,6 +61,9 @@ func checkNumbers(f *gguf.File) error {
 	if err := checkHeads(f, arch); err != nil {
 		return err
 	}
+	if err := checkQueries(f, arch); err != nil {
+		return err
+	}
 	if err := checkTypes(f); err != nil {
 		return err
 	}
@@ -94,6 +97,29 @@ func checkHeads(f *gguf.File, arch string) error {
 		if i := slices.Index(heads, 0); i >= 0 {
 			return fmt.Errorf("layer %d has no attention heads (%s)", i, arch+key)
 		}
+	}
+	return nil
+}
+
+// checkQueries refuses heads that do not fit the weights, in the architectures
+// whose weights the engine's loader takes in any number of heads.
+func checkQueries(f *gguf.File, arch string) error {
+	if !slices.Contains([]string{"qwen2", "qwen2vl", "qwen2moe"}, arch) {
+		return nil
+	}
+	t, there := f.Tensor("blk.0.attn_q.weight")
+	heads, ok := f.Uint(arch + ".attention.head_count")
+	if !there || !ok || heads == 0 || len(t.Dims) != 2 {
+		return nil // the loader says so
+	}
+	width, ok := f.Uint(arch + ".attention.key_length")
+	if embedding, _ := f.Uint(arch + ".embedding_length"); !ok {
+		width = embedding / heads
+	} else if width != embedding/heads {
+		return fmt.Errorf("heads of %d numbers, of %d heads in %d", width, heads, embedding)
+	}
+	if width == 0 || t.Dims[1]%width != 0 || t.Dims[1]/width != heads {
+		return fmt.Errorf("%d heads of %d numbers, the weights are for %d numbers in all", heads, width, t.Dims[1])
 	}
 	return nil
 }

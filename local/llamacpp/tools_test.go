@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"retort/llm"
+	"retort/models/gguf/gguftest"
 )
 
 // TestGenerate_callsTools forces a model that knows nothing to call a tool.
@@ -16,15 +17,15 @@ func TestGenerate_callsTools(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := openTiny(t, tinyModel(t, "llama"), Options{Template: string(source)})
+	m := openTiny(t, letterModel(t), Options{Template: string(source)})
 	if !m.Describe().Tools {
 		t.Fatal("a template with tools is not described so")
 	}
 	req := llm.Request{Messages: weatherTalk, Tools: []llm.Tool{weatherTool}, Format: &llm.Format{Grammar: `
-		root ::= "Wait.\n<tool_call>{\"name\": \"weather\", \"arguments\": {\"city\": \"" [A-Z]{3,8} "\"}}</tool_call>"`}}
+		root ::= "Wait. <tool_call>{\"name\": \"weather\", \"arguments\": {\"city\": \"" [A-Z]{3,8} "\"}}</tool_call>"`}}
 	check := func(resp llm.Response) {
 		t.Helper()
-		if resp.Text != "Wait.\n" || resp.FinishReason != llm.FinishToolCalls || len(resp.ToolCalls) != 1 {
+		if resp.Text != "Wait. " || resp.FinishReason != llm.FinishToolCalls || len(resp.ToolCalls) != 1 {
 			t.Fatalf("answer %+v, want a text and a call", resp)
 		}
 		var args struct{ City string }
@@ -55,6 +56,18 @@ func TestGenerate_callsTools(t *testing.T) {
 	if _, err := llm.Collect(t.Context(), m, req); !errors.Is(err, llm.ErrUnsupported) {
 		t.Errorf("a schema beside tools: %v, want ErrUnsupported", err)
 	}
+}
+
+// letterModel is a tiny model whose answers are of printable characters.
+func letterModel(t *testing.T) string {
+	t.Helper()
+	f := gguftest.File{Meta: tinyMeta("llama"), Tensors: tinyTensors("llama")}
+	tokens := at(f.Meta, "tokenizer.ggml.tokens").([]string)
+	tokens[3+' '] = "\u2581" // which stands for a blank
+	for c := '!'; c <= '~'; c++ {
+		tokens[3+c] = string(c)
+	}
+	return f.Write(t, "letters.gguf")
 }
 
 func TestModel_refusesWhatItCannotHonour(t *testing.T) {
