@@ -110,7 +110,7 @@ func (p Prompts) Text(n, tokens int) (string, error) {
 		}
 	}
 	text := strings.Join(words[:low], "")
-	for range 16 {
+	for i := range 16 {
 		count, err := p.Count(text)
 		switch {
 		case err != nil:
@@ -121,7 +121,7 @@ func (p Prompts) Text(n, tokens int) (string, error) {
 			low--
 			text = strings.Join(words[:low], "")
 		case count < tokens:
-			text += " a"
+			text += fillers[i%len(fillers)]
 		}
 	}
 	return "", fmt.Errorf("%w: %d", errNoPrompt, tokens)

@@ -13,6 +13,10 @@ var (
 	places  = []string{"the old harbour", "a small village", "the north market", "my uncle", "the school", "a ship", "the museum"}
 )
 
+// fillers end a text that lacks a few tokens. They differ: a text that repeats
+// itself invites answers that do, and Ollama breaks off after thirty equal tokens.
+var fillers = []string{" and", " the", " old", " of", " in", " red", " or", " to"}
+
 // listWords returns the words of a list of at least that many tokens, each with
 // the space or line break before it.
 func listWords(seed uint64, tokens int) []string {
