@@ -48,7 +48,9 @@ type llamaDevice struct {
 	ctx     llama.Context
 	mem     llama.Memory
 	batch   llama.Batch
-	vocab   int // tokens in the vocabulary
+	vocab   int         // tokens in the vocabulary
+	keeper  int         // the sequence that holds every cell once more; noSeq without a sliding window
+	live    map[int]int // of each other sequence, how many positions it has
 	abort   *abortFlag
 	pool    threadpool // attached while all of its threads compute
 	compute *sync.Mutex
@@ -70,6 +72,7 @@ func (d *llamaDevice) decode(rows []row, quit func() bool) error {
 	d.abort.quit.Store(nil)
 	d.compute.Unlock()
 	if err == nil && code == 0 {
+		d.keepRows(rows)
 		return nil
 	}
 	d.undo(rows)
@@ -132,11 +135,16 @@ func (d *llamaDevice) logits(i int) []float32 {
 func (d *llamaDevice) share(src, dst, from, to int) {
 	if from < to {
 		_ = llama.MemorySeqCp(d.mem, llama.SeqId(src), llama.SeqId(dst), llama.Pos(from), llama.Pos(to))
+		d.live[dst] = to
 	}
 }
 
 func (d *llamaDevice) truncate(seq, n int) {
 	_, _ = llama.MemorySeqRm(d.mem, llama.SeqId(seq), llama.Pos(n), -1)
+	if d.live[seq] > n {
+		d.live[seq] = n
+		d.keepAll()
+	}
 }
 
 func (d *llamaDevice) close() {
@@ -194,9 +202,44 @@ var abortCallback = sync.OnceValue(func() uintptr {
 	})
 })
 
+// keepRows gives the keeper what was decoded just now.
+//
+// In the layers with a sliding window the library takes a cell for free as soon
+// as it lies behind the window of the one sequence that holds it, even where it
+// is told to keep the whole cache. A later request that goes back there would
+// attend to what has taken its place. A cell that two sequences hold is safe.
+func (d *llamaDevice) keepRows(rows []row) {
+	first := make(map[int]int)
+	for _, r := range rows {
+		if p, ok := first[r.seq]; !ok || r.pos < p {
+			first[r.seq] = r.pos
+		}
+		d.live[r.seq] = max(d.live[r.seq], r.pos+1)
+	}
+	if d.keeper == noSeq {
+		return
+	}
+	for seq, pos := range first {
+		_ = llama.MemorySeqCp(d.mem, llama.SeqId(seq), llama.SeqId(d.keeper), llama.Pos(pos), -1)
+	}
+}
+
+// keepAll makes the keeper hold what other sequences hold, and nothing else.
+func (d *llamaDevice) keepAll() {
+	if d.keeper == noSeq {
+		return
+	}
+	_, _ = llama.MemorySeqRm(d.mem, llama.SeqId(d.keeper), 0, -1)
+	for seq, n := range d.live {
+		if n > 0 {
+			_ = llama.MemorySeqCp(d.mem, llama.SeqId(seq), llama.SeqId(d.keeper), 0, -1)
+		}
+	}
+}
+
 // newDevice makes a context of m with that many cells of KV cache.
 func (e *Engine) newDevice(m *Model, lim limits, cells int) (*llamaDevice, error) {
-	d := &llamaDevice{vocab: m.vocab.size, abort: newAbortFlag(), compute: &e.compute}
+	d := &llamaDevice{vocab: m.vocab.size, keeper: noSeq, live: make(map[int]int), abort: newAbortFlag(), compute: &e.compute}
 	threads := m.settings.threads
 	d.crew = crew{cores: runtime.NumCPU(), most: threads, threads: threads}
 	d.steady = m.opts.Steady
@@ -204,6 +247,10 @@ func (e *Engine) newDevice(m *Model, lim limits, cells int) (*llamaDevice, error
 	p.NCtx = uint32(cells)
 	p.NBatch, p.NUbatch = uint32(lim.rows), uint32(lim.rows)
 	p.NSeqMax = uint32(lim.seqs + lim.cached)
+	if llama.ModelNSWA(m.handle) > 0 {
+		d.keeper = int(p.NSeqMax)
+		p.NSeqMax++
+	}
 	p.NOutputsMax = max(uint32(lim.outputs), p.NSeqMax) // the engine aborts on fewer; memory is taken for those in use alone
 	p.NThreads, p.NThreadsBatch = int32(threads), int32(threads)
 	// With a sliding window the engine drops what lies behind it, unless it is
