@@ -36,7 +36,8 @@ func runBenchHold(ctx context.Context, c *cli.Context, r *retort) error {
 		return err
 	}
 	for _, arm := range strings.Split(c.String("arms"), ",") {
-		opts := llamacpp.Options{ID: arm, Template: rawTemplate, Threads: c.Int("threads"), ContextSize: benchContext, IgnoreEnd: true}
+		opts := llamacpp.Options{ID: arm, Template: rawTemplate, Threads: c.Int("threads"), ContextSize: benchContext,
+			Parallel: 4, Prefixes: 2, IgnoreEnd: true} // what one owner's A/B takes
 		if arm == holdCandidate {
 			opts.Adapters = []llamacpp.Adapter{{Path: c.String("adapter"), Scale: 1}}
 		}
