@@ -41,7 +41,7 @@ func (s *scheduler) way(b *branch, held map[*job]int) (victim *branch, ok bool) 
 // coming reports whether another branch is decoding right now what b begins
 // with: then it is better to wait for it.
 func (s *scheduler) coming(b *branch) bool {
-	most := len(b.tokens) - 1
+	most := b.borrowable()
 	_, n := s.cache.match(b.tokens[:most])
 	coming := 0
 	for _, r := range s.running {
@@ -54,7 +54,7 @@ func (s *scheduler) coming(b *branch) bool {
 // start gives b a sequence with as much of its tokens as is decoded already
 // anywhere.
 func (s *scheduler) start(b *branch) {
-	most := len(b.tokens) - 1 // the last one is decoded for its logits
+	most := b.borrowable()
 	entry, n := s.cache.match(b.tokens[:most])
 	src := noSeq
 	if entry != nil {

@@ -11,6 +11,15 @@ type branch struct {
 	seq     int
 }
 
+// borrowable is how many of b's first tokens may come from what others have
+// decoded: all before the first one whose logits are still needed.
+func (b *branch) borrowable() int {
+	if b.job.chooser.every() {
+		return min(len(b.tokens), len(b.job.prompt)+b.samples[0].scored) - 1
+	}
+	return len(b.tokens) - 1
+}
+
 // noSeq marks a branch that waits for a sequence.
 const noSeq = -1
 

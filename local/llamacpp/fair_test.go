@@ -199,3 +199,45 @@ func TestScheduler_scoresOnceUnderPressure(t *testing.T) {
 	}
 	checkEmpty(t, s, dev)
 }
+
+// TestScheduler_scoresBesideItsTwin scores the same paths for two jobs on too few
+// sequences: what one has decoded may not stand in for logits that the other
+// still needs.
+func TestScheduler_scoresBesideItsTwin(t *testing.T) {
+	s := newScheduler(newFakeDevice(t, 400), limits{rows: 7, outputs: 3, seqs: 3, cached: 1, queue: 9})
+	defer s.close()
+	prompt := counting(1, 10)
+	var jobs []*job
+	for range 3 {
+		j := &job{ctx: t.Context(), prompt: prompt, box: newMailbox()}
+		j.chooser = &scoring{job: j}
+		for i := range 5 {
+			path := counting(i, 9)
+			for k := range path {
+				path[k] = (path[k] * int32(i+3)) % fakeVocab
+			}
+			j.samples = append(j.samples, &sample{index: i, path: path})
+		}
+		jobs = append(jobs, j)
+		if err := s.submit(j); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n, j := range jobs {
+		scores, err := collectScores(t.Context(), j)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, smp := range j.samples {
+			want, tokens := 0.0, join32(prompt)
+			for _, token := range smp.path {
+				l := fakeLogits(tokens)
+				want += float64(l[token]) - logNorm(l)
+				tokens = append(tokens, token)
+			}
+			if d := scores[i].Logprob - want; d > 1e-9 || d < -1e-9 {
+				t.Errorf("job %d, path %d: %g, want %g", n, i, scores[i].Logprob, want)
+			}
+		}
+	}
+}

@@ -72,7 +72,7 @@ func (s settings) list(opts Options) []Setting {
 	if s.own {
 		threads.Reason = "as asked for; fewer while other programs use the cores"
 	}
-	flash := Setting{"flash attention", "auto", "the engine uses it where the device has it: less memory, and no slower"}
+	flash := Setting{"flash attention", "auto", "the engine uses it where the device has it"}
 	if s.flash == llama.FlashAttentionTypeDisabled {
 		flash = Setting{"flash attention", "off", "results do not depend on how requests are batched"}
 	}
@@ -83,7 +83,7 @@ func (s settings) list(opts Options) []Setting {
 		{"answers at once", strconv.Itoa(lim.outputs), "decoded together for little more than the price of one"},
 		{"queue", strconv.Itoa(lim.queue), "requests that may wait; one more is refused"},
 		flash,
-		{"KV cache", "f16", "8-bit would save half of its memory, but slows the processor down and changes answers"},
+		{"KV cache", "f16", "the engine's default: 8-bit would save half of its memory and change answers"},
 		s.layersSetting(),
 		s.pagesSetting(),
 	}
