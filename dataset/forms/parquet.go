@@ -19,7 +19,7 @@ type row struct {
 	QualityScore float64      `parquet:"quality_score"`
 	UserFeedback int32        `parquet:"user_feedback"` // 0 is none
 	ModelsAgreed bool         `parquet:"models_agreed"`
-	Rejected     []string     `parquet:"rejected,list"`
+	Rejected     []string     `parquet:"rejected_answers,list"` // TRL takes "rejected" for its own
 	Source       string       `parquet:"source"`
 	Models       []string     `parquet:"models,list"`
 	Terms        string       `parquet:"terms"`

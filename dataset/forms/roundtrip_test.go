@@ -118,7 +118,7 @@ func TestWrite_parquet(t *testing.T) {
 		} `parquet:"messages,list"`
 		ID        string    `parquet:"id"`
 		Feedback  int32     `parquet:"user_feedback"`
-		Rejected  []string  `parquet:"rejected,list"`
+		Rejected  []string  `parquet:"rejected_answers,list"`
 		CreatedAt time.Time `parquet:"created_at,timestamp(millisecond)"`
 	}
 	rows, err := parquet.Read[row](strings.NewReader(text), int64(len(text)))
