@@ -95,6 +95,28 @@ func TestStore_refusesPreferencesThatAreNone(t *testing.T) {
 	}
 }
 
+func TestStore_putAddsStarsThatAreMissing(t *testing.T) {
+	s, err := dataset.Open(t.TempDir(), dataset.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	rated := func(stars int) dataset.Example {
+		ex := newExample(1)
+		ex.UserFeedback = stars
+		return ex
+	}
+	for _, stars := range []int{0, 1, 5} { // the first rating stays
+		if _, err := s.Put(t.Context(), rated(stars)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := s.Get(t.Context(), dataset.Identify(newExample(1)).ID)
+	if err != nil || got.UserFeedback != 1 || got.QualityScore >= 0.7 {
+		t.Errorf("%d stars, quality %g, %v; want 1 star and a low quality", got.UserFeedback, got.QualityScore, err)
+	}
+}
+
 func TestStore_putAddsRejectedAnswers(t *testing.T) {
 	s, err := dataset.Open(t.TempDir(), dataset.Options{})
 	if err != nil {

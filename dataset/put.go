@@ -19,6 +19,7 @@ const MaxExampleSize = 1<<20 - 1<<10
 type item struct {
 	digest   []byte
 	payload  []byte
+	stars    int
 	rejected []string
 }
 
@@ -48,7 +49,7 @@ func (s *Store) item(ex Example, now time.Time) (item, error) {
 	if err != nil {
 		return item{}, err
 	}
-	return item{identity(ex), payload, ex.Rejected}, nil
+	return item{identity(ex), payload, ex.UserFeedback, ex.Rejected}, nil
 }
 
 // Validate refuses, with an error that wraps ErrInvalid, what could not be read
@@ -119,9 +120,9 @@ func chunks(items []item) iter.Seq[[]item] {
 }
 
 // addNew adds those items that b does not have yet, and counts them. To those
-// that it has, it adds the rejected answers that are new. It says how many items
-// are done: not all, when such additions make b too large.
-func addNew(b *batch, items []item) (added, done int, err error) {
+// that it has, it adds the stars and rejected answers that they lack. It says how
+// many items are done: not all, when such additions make b too large.
+func (s *Store) addNew(b *batch, items []item) (added, done int, err error) {
 	extended := false
 	for i, it := range items {
 		position, err := b.position(it.digest)
@@ -129,14 +130,14 @@ func addNew(b *batch, items []item) (added, done int, err error) {
 			return 0, 0, err
 		}
 		known := position != 0
-		extends := known && len(it.rejected) > 0
+		extends := known && (len(it.rejected) > 0 || it.stars > 0)
 		if i > 0 && (extends || extended) && b.size >= maxBatch {
 			return added, i, nil
 		}
 		switch {
 		case extends:
 			extended = true
-			if err := extend(b, position, it.rejected); err != nil {
+			if err := s.extend(b, position, it); err != nil {
 				return 0, 0, err
 			}
 		case !known:
@@ -149,8 +150,8 @@ func addNew(b *batch, items []item) (added, done int, err error) {
 	return added, len(items), nil
 }
 
-// extend adds rejected answers to the example at position.
-func extend(b *batch, position uint64, rejected []string) error {
+// extend adds to the example at position what it has of stars and rejected answers.
+func (s *Store) extend(b *batch, position uint64, it item) error {
 	rec, err := readPosition(b.txn, position)
 	if err != nil {
 		return err
@@ -159,11 +160,15 @@ func extend(b *batch, position uint64, rejected []string) error {
 	if err != nil {
 		return err
 	}
-	before := len(ex.Rejected)
-	if ex.Rejected = union(ex.Rejected, rejected); len(ex.Rejected) == before {
+	before, stars := len(ex.Rejected), ex.UserFeedback
+	ex.Rejected = union(ex.Rejected, it.rejected)
+	if stars == 0 {
+		stars = it.stars
+	}
+	if len(ex.Rejected) == before && ex.UserFeedback == stars {
 		return nil
 	}
-	payload, err := encodeExample(ex)
+	_, payload, err := s.starred(ex, stars)
 	if err != nil {
 		return err
 	}

@@ -132,7 +132,7 @@ func (s *Store) scan(ctx context.Context) iter.Seq2[stored, error] {
 // Put stores examples and returns how many of them were new, once they are on
 // disk. It gives each its ID, its Split, its score by the store's Policy and,
 // where it has none, the present time; what is stored already stays as it is,
-// but gets those Rejected answers that it does not have. Whether an example is
+// but gets the stars and Rejected answers that it lacks. Whether an example is
 // worth keeping is for the caller to ask Policy.Judge.
 //
 // New examples that together take less than a MiB are stored all or none. When ctx
@@ -150,7 +150,7 @@ func (s *Store) Put(ctx context.Context, examples ...Example) (stored int, err e
 		for len(chunk) > 0 {
 			var n, done int
 			err := s.committer.submit(ctx, func(b *batch) (err error) {
-				n, done, err = addNew(b, chunk)
+				n, done, err = s.addNew(b, chunk)
 				return err
 			})
 			if err != nil {

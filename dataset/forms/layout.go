@@ -1,6 +1,7 @@
 package forms
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -152,13 +153,14 @@ func layDPO(s *sink, g group) error {
 // remembers what it labelled, since an answer may be in several pairs and an
 // example of its own.
 func layKTO() layout {
-	seen := map[string]bool{}
+	seen := map[[32]byte]bool{}
 	put := func(s *sink, ex dataset.Example, answer string, good bool) error {
-		id := dataset.Identify(dataset.Example{Messages: ex.Messages, Response: answer}).ID
-		if seen[id] {
+		question := questionKey(ex)
+		key := sha256.Sum256(append(question[:], answer...))
+		if seen[key] {
 			return s.leaveOut(reasonTwice)
 		}
-		seen[id] = true
+		seen[key] = true
 		return s.write(struct {
 			Prompt     []outMessage `json:"prompt"`
 			Completion []outMessage `json:"completion"`
