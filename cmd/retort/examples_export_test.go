@@ -2,12 +2,18 @@ package main
 
 import (
 	"errors"
+	"flag"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"testing"
 
+	"github.com/urfave/cli/v2"
+
+	"retort/dataset"
 	"retort/dataset/forms"
+	"retort/llm"
 )
 
 func TestExportFile_replacesAllOrNothing(t *testing.T) {
@@ -44,6 +50,36 @@ func TestAboutForms_saysWhatEachIs(t *testing.T) {
 	for _, f := range append(forms.Readable(), forms.Writable()...) {
 		if aboutForms[f] == "" {
 			t.Errorf("%s has no line of help", f)
+		}
+	}
+}
+
+func TestSelectExamples_leavesOutWhatTheUserRefused(t *testing.T) {
+	store, err := dataset.Open(t.TempDir(), dataset.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	for n := range 40 { // enough for both sides
+		for answer, stars := range map[string]int{"good": 5, "bad": 1} {
+			ex := dataset.Example{Messages: []llm.Message{llm.User(fmt.Sprint(n))}, Response: answer, QualityScore: 0.9, UserFeedback: stars}
+			if _, err := store.Put(t.Context(), ex); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	train, heldOut, err := selectExamples(t.Context(), store, cli.NewContext(nil, flag.NewFlagSet("finetune", flag.ContinueOnError), nil))
+	if err != nil || len(train)+len(heldOut) != 40 {
+		t.Fatalf("%d and %d examples, %v; want 40 together", len(train), len(heldOut), err)
+	}
+	for _, ex := range train {
+		if ex.Response != "good" {
+			t.Errorf("trains on %q", ex.Response)
+		}
+	}
+	for _, item := range heldOut {
+		if item.Answer != "good" {
+			t.Errorf("tests with %q", item.Answer)
 		}
 	}
 }

@@ -63,7 +63,7 @@ func (l lack) refusal(ex dataset.Example) string {
 // training wraps the layout of a form that a model is to imitate.
 func training(l lack, lay layout) layout {
 	return func(s *sink, g group) error {
-		if isPoor(g.ex) {
+		if g.ex.Refused() {
 			return s.leaveOut(reasonPoor)
 		}
 		if why := l.refusal(g.ex); why != "" {
@@ -171,7 +171,7 @@ func layKTO() layout {
 		if why := images.refusal(g.ex); why != "" {
 			return s.leaveOut(why)
 		}
-		if isPoor(g.ex) {
+		if g.ex.Refused() {
 			return put(s, g.ex, g.ex.Response, false)
 		}
 		if g.ex.UserFeedback < 4 && len(g.worse) == 0 {

@@ -71,14 +71,14 @@ func groups(examples iter.Seq2[dataset.Example, error], margin float64) iter.Seq
 	return func(yield func(group, error) bool) {
 		poor := map[[32]byte][]string{} // answers with one or two stars, by question
 		for ex, err := range examples {
-			if err == nil && isPoor(ex) { // the second pass tells of the errors
+			if err == nil && ex.Refused() { // the second pass tells of the errors
 				key := questionKey(ex)
 				poor[key] = append(poor[key], ex.Response)
 			}
 		}
 		for ex, err := range examples {
 			g := group{ex: ex}
-			if err == nil && !isPoor(ex) {
+			if err == nil && !ex.Refused() {
 				g.add(OriginGiven, ex.Rejected...)
 				if ex.UserFeedback >= 4 && len(poor) > 0 {
 					g.add(OriginRatings, poor[questionKey(ex)]...)
@@ -101,8 +101,6 @@ func (g *group) add(origin Origin, texts ...string) {
 		}
 	}
 }
-
-func isPoor(ex dataset.Example) bool { return ex.UserFeedback == 1 || ex.UserFeedback == 2 }
 
 func questionKey(ex dataset.Example) [32]byte {
 	text, _ := json.Marshal(ex.Messages) // stored once as JSON, so it can be again
