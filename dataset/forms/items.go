@@ -107,7 +107,7 @@ func newListSource(r io.Reader) *listSource {
 }
 
 func (s *listSource) next() ([]byte, bool, error) {
-	s.bound.left = MaxLineSize
+	s.bound.left = MaxItemSize
 	if s.item == 0 {
 		if _, err := s.dec.Token(); err != nil {
 			return nil, true, s.broken(err)
@@ -162,7 +162,7 @@ type boundedReader struct {
 	left int
 }
 
-var errLongItem = fmt.Errorf("the item is longer than %d MiB", MaxLineSize>>20)
+var errLongItem = fmt.Errorf("the item is longer than %d MiB", MaxItemSize>>20)
 
 func (b *boundedReader) Read(p []byte) (int, error) {
 	if b.left <= 0 {

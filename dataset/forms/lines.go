@@ -7,8 +7,12 @@ import (
 	"io"
 )
 
-// MaxLineSize is how many bytes a line may have, and an item of a list.
-const MaxLineSize = 16 << 20
+// Sizes that are read, in bytes. A line that is longer is left out; an item of a
+// list ends the reading, since where it ends cannot be known without reading on.
+const (
+	MaxLineSize = 16 << 20
+	MaxItemSize = 64 << 20 // a tree of ChatGPT's has much beside its text
+)
 
 var errLongLine = fmt.Errorf("the line is longer than %d MiB", MaxLineSize>>20)
 

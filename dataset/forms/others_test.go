@@ -2,6 +2,7 @@ package forms_test
 
 import (
 	"errors"
+	"io"
 	"strings"
 	"testing"
 
@@ -203,9 +204,40 @@ func TestReader_keepsBadItemsWhole(t *testing.T) {
 	}
 }
 
+// endless is the inside of a text that never ends.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = 'x'
+	}
+	return len(p), nil
+}
+
 func TestReader_boundsItemsOfLists(t *testing.T) {
-	_, errs := read(`[{"a":"`+strings.Repeat("x", 2*forms.MaxLineSize)+`"}]`, forms.OpenAI)
-	if len(errs) != 1 || !strings.Contains(errs[0].Error(), "longer than 16 MiB") {
+	r := forms.NewReader(io.MultiReader(strings.NewReader(`[{"a":"`), endless{}), forms.OpenAI)
+	var errs []error
+	for _, err := range r.All() {
+		errs = append(errs, err)
+	}
+	if len(errs) != 1 || !strings.Contains(errs[0].Error(), "item 1: the item is longer than 64 MiB") {
 		t.Errorf("errors %v, want one about the length", errs)
+	}
+}
+
+// An item is yielded before the next one is read, however long the list goes on.
+func TestReader_streams(t *testing.T) {
+	for open, next := range map[string]string{"": "\n", "[": ","} {
+		in, out := io.Pipe()
+		go func() {
+			_, _ = io.WriteString(out, open+goodLine+next)
+		}()
+		for ex, err := range forms.NewReader(in, forms.Auto).All() {
+			if err != nil || ex.Response != "2" {
+				t.Errorf("%q: %q, %v", open, ex.Response, err)
+			}
+			break
+		}
+		in.Close()
 	}
 }
