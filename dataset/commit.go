@@ -171,18 +171,18 @@ type batch struct {
 	size  int   // bytes, about
 }
 
-// has reports whether an example with this digest is stored, or will be.
-func (b *batch) has(digest []byte) (bool, error) {
+// position returns where the example with this digest is stored, or will be; 0
+// is nowhere.
+func (b *batch) position(digest []byte) (uint64, error) {
 	key := indexKey(digest)
 	raw, err := readRaw(b.txn, key)
 	if errors.Is(err, badger.ErrKeyNotFound) {
-		return false, nil
+		return 0, nil
 	}
 	if err != nil {
-		return false, err
+		return 0, err
 	}
-	_, err = decodeIndex(key, raw)
-	return err == nil, err
+	return decodeIndex(key, raw)
 }
 
 // add stores a new example, already encoded.

@@ -1,8 +1,8 @@
 // Package dataset keeps the answers that a model may later be trained on.
 //
 // Call Open, Put what Policy.Judge lets through, and range over All; Rate takes
-// the user's stars, Stats sums up. ReadOpenAI and WriteOpenAI exchange examples
-// as JSON lines.
+// the user's stars, Prefer a better answer, Stats sums up. Package dataset/forms
+// exchanges examples with other programs.
 //
 // # What is promised
 //

@@ -27,6 +27,10 @@ type Example struct {
 	CreatedAt  time.Time   `json:"created_at"` // UTC
 	Source     Source      `json:"source"`
 	Candidates []Candidate `json:"candidates,omitempty"` // every answer that was considered
+
+	// Rejected are answers to Messages that the user, or whoever made the data,
+	// thinks worse than Response. They are no part of the identity.
+	Rejected []string `json:"rejected,omitempty"`
 }
 
 // Split says which side of training an example is on, for ever.

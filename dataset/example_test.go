@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"retort/dataset"
+	"retort/dataset/forms"
 	"retort/llm"
 )
 
@@ -33,7 +34,7 @@ func Example() {
 	}
 
 	fmt.Println(verdict.Reason)
-	if _, err := dataset.WriteOpenAI(ctx, os.Stdout, store.All(ctx, dataset.Filter{MinQuality: 0.8})); err != nil {
+	if _, err := forms.Write(ctx, os.Stdout, forms.Options{Form: forms.OpenAI}, store.All(ctx, dataset.Filter{MinQuality: 0.8})); err != nil {
 		log.Fatal(err)
 	}
 	// Output:

@@ -32,7 +32,7 @@ type Verdict struct {
 func (p Policy) Judge(ex Example) Verdict {
 	p = p.orDefault()
 	score := p.Score(ex)
-	if rejected(ex.UserFeedback) {
+	if ex.Refused() {
 		return Verdict{false, score, fmt.Sprintf("rated %d of 5 by the user", ex.UserFeedback)}
 	}
 	if score > p.MinQuality {
@@ -55,14 +55,16 @@ func (p Policy) Score(ex Example) float64 {
 	switch {
 	case ex.UserFeedback >= 4:
 		score += p.FeedbackBonus
-	case rejected(ex.UserFeedback):
+	case ex.Refused():
 		score = min(score, p.MinQuality-p.FeedbackBonus)
 	}
 	// Rounded, so that 0.65 and a bonus of 0.05 are 0.7 and not a hair above it.
 	return math.Round(max(0, min(1, score))*1e6) / 1e6
 }
 
-func rejected(stars int) bool { return stars == 1 || stars == 2 }
+// Refused reports whether the user gave the answer one or two stars. Such an
+// answer is kept as what not to say, and never to be imitated.
+func (ex Example) Refused() bool { return ex.UserFeedback == 1 || ex.UserFeedback == 2 }
 
 // apply returns ex with QualityScore made from BaseQuality.
 func (p Policy) apply(ex Example) Example {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"slices"
 	"time"
 	"unicode/utf8"
 )
@@ -16,8 +17,10 @@ const MaxExampleSize = 1<<20 - 1<<10
 
 // item is a new example, ready to be stored.
 type item struct {
-	digest  []byte
-	payload []byte
+	digest   []byte
+	payload  []byte
+	stars    int
+	rejected []string
 }
 
 // prepare checks and encodes examples. An error says which one is at fault.
@@ -35,7 +38,7 @@ func (s *Store) prepare(examples []Example) ([]item, error) {
 }
 
 func (s *Store) item(ex Example, now time.Time) (item, error) {
-	if err := validate(ex); err != nil {
+	if err := ex.Validate(); err != nil {
 		return item{}, err
 	}
 	ex = s.policy.apply(Identify(ex))
@@ -46,14 +49,12 @@ func (s *Store) item(ex Example, now time.Time) (item, error) {
 	if err != nil {
 		return item{}, err
 	}
-	if len(payload) > MaxExampleSize {
-		return item{}, fmt.Errorf("%w: it takes %d bytes, the limit is %d", ErrInvalid, len(payload), MaxExampleSize)
-	}
-	return item{identity(ex), payload}, nil
+	return item{identity(ex), payload, ex.UserFeedback, ex.Rejected}, nil
 }
 
-// validate refuses what could not be read back as it is, or trained on.
-func validate(ex Example) error {
+// Validate refuses, with an error that wraps ErrInvalid, what could not be read
+// back as it is, or trained on.
+func (ex Example) Validate() error {
 	if len(ex.Messages) == 0 {
 		return fmt.Errorf("%w: it has no messages", ErrInvalid)
 	}
@@ -71,6 +72,11 @@ func validate(ex Example) error {
 	if !utf8.ValidString(ex.Response) {
 		return fmt.Errorf("%w: its response is not UTF-8", ErrInvalid)
 	}
+	for i, text := range ex.Rejected {
+		if text == "" || text == ex.Response || !utf8.ValidString(text) {
+			return fmt.Errorf("%w: its rejected answer %d is empty, the response, or not UTF-8", ErrInvalid, i+1)
+		}
+	}
 	if !isQuality(ex.QualityScore) || ex.BaseQuality != nil && !isQuality(*ex.BaseQuality) {
 		return fmt.Errorf("%w: its quality is not between 0 and 1", ErrInvalid)
 	}
@@ -86,6 +92,9 @@ func encodeExample(ex Example) ([]byte, error) {
 	payload, err := json.Marshal(ex)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	if len(payload) > MaxExampleSize {
+		return nil, fmt.Errorf("%w: it takes %d bytes, the limit is %d", ErrInvalid, len(payload), MaxExampleSize)
 	}
 	return payload, nil
 }
@@ -110,20 +119,68 @@ func chunks(items []item) iter.Seq[[]item] {
 	}
 }
 
-// addNew adds those items that b does not have yet, and counts them.
-func addNew(b *batch, items []item) (added int, err error) {
-	for _, it := range items {
-		known, err := b.has(it.digest)
+// addNew adds those items that b does not have yet, and counts them. To those
+// that it has, it adds the stars and rejected answers that they lack. It says how
+// many items are done: not all, when such additions make b too large.
+func (s *Store) addNew(b *batch, items []item) (added, done int, err error) {
+	extended := false
+	for i, it := range items {
+		position, err := b.position(it.digest)
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
-		if known {
-			continue
+		known := position != 0
+		extends := known && (len(it.rejected) > 0 || it.stars > 0)
+		if i > 0 && (extends || extended) && b.size >= maxBatch {
+			return added, i, nil
 		}
-		if err := b.add(it.digest, it.payload); err != nil {
-			return 0, err
+		switch {
+		case extends:
+			extended = true
+			if err := s.extend(b, position, it); err != nil {
+				return 0, 0, err
+			}
+		case !known:
+			if err := b.add(it.digest, it.payload); err != nil {
+				return 0, 0, err
+			}
+			added++
 		}
-		added++
 	}
-	return added, nil
+	return added, len(items), nil
+}
+
+// extend adds to the example at position what it has of stars and rejected answers.
+func (s *Store) extend(b *batch, position uint64, it item) error {
+	rec, err := readPosition(b.txn, position)
+	if err != nil {
+		return err
+	}
+	ex, err := rec.example()
+	if err != nil {
+		return err
+	}
+	before, stars := len(ex.Rejected), ex.UserFeedback
+	ex.Rejected = union(ex.Rejected, it.rejected)
+	if stars == 0 {
+		stars = it.stars
+	}
+	if len(ex.Rejected) == before && ex.UserFeedback == stars {
+		return nil
+	}
+	_, payload, err := s.starred(ex, stars)
+	if err != nil {
+		return err
+	}
+	return b.replace(rec, payload)
+}
+
+// union returns a with what of b it does not have.
+func union(a, b []string) []string {
+	for _, text := range b {
+		if !slices.Contains(a, text) {
+			a = append(a, text)
+		}
+	}
+	return a
 }

@@ -131,10 +131,11 @@ func (s *Store) scan(ctx context.Context) iter.Seq2[stored, error] {
 
 // Put stores examples and returns how many of them were new, once they are on
 // disk. It gives each its ID, its Split, its score by the store's Policy and,
-// where it has none, the present time; what is stored already stays as it is.
-// Whether an example is worth keeping is for the caller to ask Policy.Judge.
+// where it has none, the present time; what is stored already stays as it is,
+// but gets the stars and Rejected answers that it lacks. Whether an example is
+// worth keeping is for the caller to ask Policy.Judge.
 //
-// Examples that together take less than a MiB are stored all or none. When ctx
+// New examples that together take less than a MiB are stored all or none. When ctx
 // ends early they may be stored all the same.
 func (s *Store) Put(ctx context.Context, examples ...Example) (stored int, err error) {
 	if err := s.enter(); err != nil {
@@ -146,15 +147,17 @@ func (s *Store) Put(ctx context.Context, examples ...Example) (stored int, err e
 		return 0, fmt.Errorf("put: %w", err)
 	}
 	for chunk := range chunks(items) {
-		n := 0
-		err := s.committer.submit(ctx, func(b *batch) (err error) {
-			n, err = addNew(b, chunk)
-			return err
-		})
-		if err != nil {
-			return stored, fmt.Errorf("put: %w", err)
+		for len(chunk) > 0 {
+			var n, done int
+			err := s.committer.submit(ctx, func(b *batch) (err error) {
+				n, done, err = s.addNew(b, chunk)
+				return err
+			})
+			if err != nil {
+				return stored, fmt.Errorf("put: %w", err)
+			}
+			stored, chunk = stored+n, chunk[done:]
 		}
-		stored += n
 	}
 	return stored, nil
 }
@@ -187,9 +190,8 @@ func (s *Store) rate(ctx context.Context, id string, stars int) (Example, error)
 		if err != nil {
 			return err
 		}
-		ex.UserFeedback = stars
-		rated = s.policy.apply(ex)
-		payload, err := encodeExample(rated)
+		var payload []byte
+		rated, payload, err = s.starred(ex, stars)
 		if err != nil {
 			return err
 		}
@@ -199,4 +201,12 @@ func (s *Store) rate(ctx context.Context, id string, stars int) (Example, error)
 		return Example{}, err // rated may still be written to, if it was ctx that ended
 	}
 	return rated, nil
+}
+
+// starred returns ex with the user's stars, scored anew, and its encoding.
+func (s *Store) starred(ex Example, stars int) (Example, []byte, error) {
+	ex.UserFeedback = stars
+	ex = s.policy.apply(ex)
+	payload, err := encodeExample(ex)
+	return ex, payload, err
 }

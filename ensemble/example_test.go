@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"retort/dataset"
+	"retort/dataset/forms"
 	"retort/ensemble"
 	"retort/ensemble/routing"
 	"retort/llm"
@@ -41,8 +42,8 @@ func Example_continuousLearning() {
 		QualityScore: 0.92, TaskType: "reasoning", ModelsAgreed: true, UserFeedback: 5})
 	stats, _ := store.Stats(ctx)
 	fmt.Println("Total examples:", stats.Total)
-	n, err := dataset.WriteOpenAI(ctx, os.Stdout, store.All(ctx, dataset.Filter{MinQuality: 0.8}))
-	fmt.Println(n, err)
+	counts, err := forms.Write(ctx, os.Stdout, forms.Options{Form: forms.OpenAI}, store.All(ctx, dataset.Filter{MinQuality: 0.8}))
+	fmt.Println(counts.Written, err)
 	// Output:
 	// Total examples: 1
 	// {"messages":[{"role":"user","content":"Question..."},{"role":"assistant","content":"Answer..."}]}

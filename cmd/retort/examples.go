@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"retort/dataset"
+	"retort/dataset/forms"
 	"retort/llm"
 	"retort/models"
 )
@@ -19,7 +20,8 @@ func (p *program) examplesCommand() *cli.Command {
 		&cli.Float64Flag{Name: "min-quality", Usage: "only examples of at least this quality, 0 to 1"},
 		&cli.StringFlag{Name: "split", Usage: "only this side: train or heldout"},
 	}
-	format := &cli.StringFlag{Name: "format", Value: "openai", Usage: "form of the file: openai"}
+	margin := &cli.Float64Flag{Name: "margin", Value: forms.DefaultMargin,
+		Usage: "make a pair of two candidates when their scores are this far apart; 0 is never"}
 	return group("examples", "look at, add, rate and exchange the kept examples",
 		p.verb(&cli.Command{Name: "list", Usage: "print one line for each example, oldest first",
 			Flags: append([]cli.Flag{&cli.IntFlag{Name: "limit", Usage: "print at most `N`; 0 is all"}}, filter...)}, runExamplesList),
@@ -31,18 +33,13 @@ func (p *program) examplesCommand() *cli.Command {
 			&cli.StringFlag{Name: "task-type", Value: "general", Usage: "what kind of `TASK` this is"},
 			&cli.Float64Flag{Name: "quality", Value: 1, Usage: "how good it is, 0 to 1"},
 		}}, runExamplesAdd),
-		p.verb(&cli.Command{Name: "rate", Usage: "say how good an example is", ArgsUsage: "ID STARS",
-			Description: "STARS is 1 (bad) to 5 (very good)."}, runExamplesRate),
-		p.verb(&cli.Command{Name: "export", Usage: "write examples to a file", ArgsUsage: "FILE",
-			Description: "FILE is - for standard output.\n\n  retort examples export train.jsonl --format openai --min-quality 0.8",
-			Flags:       append([]cli.Flag{format}, filter...)}, runExamplesExport),
-		p.verb(&cli.Command{Name: "import", Usage: "read examples from a file", ArgsUsage: "FILE",
-			Description: "FILE is - for standard input. Each line holds {\"messages\": [...]}, the last of them the assistant's.\n" +
-				"Lines that cannot be used are named and left out; the exit status is then 3.",
-			Flags: []cli.Flag{format,
-				&cli.Float64Flag{Name: "quality", Value: 0.9, Usage: "how good they are, 0 to 1"},
-				&cli.StringFlag{Name: "task-type", Value: "general", Usage: "what kind of `TASK` they are"},
-			}}, runExamplesImport),
+		p.verb(rateCommand(), runExamplesRate),
+		p.verb(&cli.Command{Name: "pairs", Usage: "print which answers are known to be better than which",
+			Description: "Pairs come from `rate --better`, from imports, from stars for several answers to a question, and from\n" +
+				"candidates of an ensemble with clearly different scores. The formats trl-dpo and trl-kto export them.",
+			Flags: append([]cli.Flag{&cli.IntFlag{Name: "limit", Usage: "print at most `N`; 0 is all"}, margin}, filter...)}, runExamplesPairs),
+		p.verb(exportCommand(append([]cli.Flag{margin}, filter...)), runExamplesExport),
+		p.verb(importCommand(), runExamplesImport),
 	)
 }
 
@@ -111,6 +108,9 @@ func runExamplesShow(ctx context.Context, c *cli.Context, r *retort) error {
 		r.printf("\n[%s]\n%s\n", m.Role, m.Content)
 	}
 	r.printf("\n[response]\n%s\n", ex.Response)
+	for _, text := range ex.Rejected {
+		r.printf("  ✗ rejected: %s\n", firstLine(text, 80))
+	}
 	for _, cand := range ex.Candidates {
 		r.printf("  • %s (%.2f): %s\n", cand.Model, cand.Score, firstLine(cand.Response+cand.Error, 80))
 	}
@@ -119,7 +119,7 @@ func runExamplesShow(ctx context.Context, c *cli.Context, r *retort) error {
 
 func runExamplesAdd(ctx context.Context, c *cli.Context, r *retort) error {
 	ex := dataset.Example{Response: strings.TrimSpace(c.String("response")), QualityScore: c.Float64("quality"),
-		TaskType: c.String("task-type"), Source: dataset.Source{Kind: "manual", Terms: models.TermsOpen}}
+		TaskType: c.String("task-type"), Source: dataset.Source{Kind: dataset.KindManual, Terms: models.TermsOpen}}
 	if s := c.String("system"); s != "" {
 		ex.Messages = append(ex.Messages, llm.System(s))
 	}
@@ -153,24 +153,4 @@ func (r *retort) given(ex dataset.Example) (dataset.Example, error) {
 		return ex, badTaskType(ex.TaskType)
 	}
 	return dataset.Identify(r.scored(ex)), nil
-}
-
-func runExamplesRate(ctx context.Context, c *cli.Context, r *retort) error {
-	var stars int
-	if c.NArg() != 2 {
-		return usage("examples rate wants an ID and 1 to 5 stars")
-	}
-	if _, err := fmt.Sscan(c.Args().Get(1), &stars); err != nil || stars < 1 || stars > 5 {
-		return usage("%q is no rating", c.Args().Get(1)).hint("give 1 (bad) to 5 (very good) stars")
-	}
-	store, err := r.store()
-	if err != nil {
-		return err
-	}
-	ex, err := store.Rate(ctx, c.Args().First(), stars)
-	if err != nil {
-		return err
-	}
-	r.printf("Rated %s with %d of 5; its quality is now %.2f\n", shortID(ex.ID), stars, ex.QualityScore)
-	return r.object(ex)
 }

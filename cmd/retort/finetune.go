@@ -98,6 +98,9 @@ func selectExamples(ctx context.Context, store *dataset.Store, c *cli.Context) (
 		if err != nil {
 			return nil, nil, err
 		}
+		if ex.Refused() {
+			continue // neither to be imitated nor a known answer
+		}
 		if ex.Split == dataset.SplitTrain {
 			train = append(train, ex)
 		} else if item, ok := itemOf(ex); ok {

@@ -1,9 +1,10 @@
-package dataset_test
+package forms_test
 
 import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"strings"
@@ -13,12 +14,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"retort/dataset"
+	"retort/dataset/forms"
 	"retort/llm"
 )
 
 // imported reads text and parts the examples from the errors.
 func imported(r io.Reader) (examples []dataset.Example, errs []error) {
-	for ex, err := range dataset.ReadOpenAI(r) {
+	for ex, err := range forms.NewReader(r, forms.OpenAI).All() {
 		if err != nil {
 			errs = append(errs, err)
 		} else {
@@ -28,7 +30,7 @@ func imported(r io.Reader) (examples []dataset.Example, errs []error) {
 	return examples, errs
 }
 
-func sequence(examples []dataset.Example) iter.Seq2[dataset.Example, error] {
+func seq(examples []dataset.Example) iter.Seq2[dataset.Example, error] {
 	return func(yield func(dataset.Example, error) bool) {
 		for _, ex := range examples {
 			if !yield(ex, nil) {
@@ -38,9 +40,21 @@ func sequence(examples []dataset.Example) iter.Seq2[dataset.Example, error] {
 	}
 }
 
+// write writes in a form and returns how many lines that gave.
+func write(ctx context.Context, form forms.Form, w io.Writer, examples iter.Seq2[dataset.Example, error]) (int, error) {
+	counts, err := forms.Write(ctx, w, forms.Options{Form: form, Margin: forms.DefaultMargin}, examples)
+	return counts.Written, err
+}
+
+// newExample makes the n-th example.
+func newExample(n int) dataset.Example {
+	return dataset.Identify(dataset.Example{Messages: []llm.Message{llm.User(fmt.Sprintf("%d+1?", n))},
+		Response: fmt.Sprint(n + 1), QualityScore: 0.9, TaskType: "sums", Source: dataset.Source{Kind: "manual"}})
+}
+
 const goodLine = `{"messages":[{"role":"user","content":"1+1?"},{"role":"assistant","content":"2"}]}`
 
-func TestReadOpenAI(t *testing.T) {
+func TestReader(t *testing.T) {
 	question := []llm.Message{llm.User("1+1?")}
 	tests := map[string]struct {
 		text     string
@@ -74,7 +88,7 @@ func TestReadOpenAI(t *testing.T) {
 	}
 }
 
-func TestReadOpenAI_namesBadLinesAndGoesOn(t *testing.T) {
+func TestReader_namesBadLinesAndGoesOn(t *testing.T) {
 	user := `{"role":"user","content":"q"}`
 	tests := map[string]struct{ line, want string }{
 		"not JSON":            {`{"messages":`, "unexpected end"},
@@ -89,19 +103,19 @@ func TestReadOpenAI_namesBadLinesAndGoesOn(t *testing.T) {
 		"no content":          {`{"messages":[` + user + `,{"role":"assistant"}]}`, "message 2: no content"},
 		"null content":        {`{"messages":[` + user + `,{"role":"assistant","content":null}]}`, "message 2: no content"},
 		"number as content":   {`{"messages":[` + user + `,{"role":"assistant","content":2}]}`, "message 2: content is neither"},
-		"image part":          {`{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{}}]},{"role":"assistant","content":"a"}]}`, `type "image_url"`},
+		"image part":          {`{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{}}]},{"role":"assistant","content":"a"}]}`, "an image is not in the file"},
 		"text part, no text":  {`{"messages":[{"role":"user","content":[{"type":"text"}]},{"role":"assistant","content":"a"}]}`, `type "text" is not`},
-		"tool call":           {`{"messages":[` + user + `,{"role":"assistant","content":"a","tool_calls":[{}]}]}`, "message 2: tool calls"},
+		"tool call":           {`{"messages":[` + user + `,{"role":"assistant","content":"a","tool_calls":[{"function":{"name":"f","arguments":"{}"}}]}]}`, "the answer is a tool call"},
 		"tools":               {`{"tools":[{}],"messages":[` + user + `,{"role":"assistant","content":"a"}]}`, "tools are not supported"},
 		"empty response":      {`{"messages":[` + user + `,{"role":"assistant","content":""}]}`, "no response"},
 		"not UTF-8":           {"{\"messages\":[{\"role\":\"user\",\"content\":\"\xff\"},{\"role\":\"assistant\",\"content\":\"a\"}]}", "not UTF-8"},
 		"BOM not at the head": {"\ufeff" + goodLine, "invalid character"},
-		"too long":            {strings.Repeat("x", dataset.MaxLineSize+1), "longer than 16 MiB"},
+		"too long":            {strings.Repeat("x", forms.MaxLineSize+1), "longer than 16 MiB"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			got, errs := imported(strings.NewReader(goodLine + "\n\n" + test.line + "\n" + goodLine))
-			var line *dataset.LineError
+			var line *forms.ItemError
 			if len(errs) != 1 || !errors.As(errs[0], &line) || line.Line != 3 || !strings.Contains(errs[0].Error(), test.want) {
 				t.Errorf("errors %v, want one on line 3 with %q", errs, test.want)
 			}
@@ -112,30 +126,38 @@ func TestReadOpenAI_namesBadLinesAndGoesOn(t *testing.T) {
 	}
 }
 
-func TestReadOpenAI_takesLongLines(t *testing.T) {
-	shell := strings.TrimSuffix(goodLine, `2"}]}`)
-	long := strings.Repeat("a", dataset.MaxLineSize-len(goodLine)+1)
-	got, errs := imported(strings.NewReader(shell + long + `"}]}` + "\r\n" + goodLine))
-	if errs != nil || len(got) != 2 || got[0].Response != long {
+func TestReader_takesLongLines(t *testing.T) {
+	shell := `{"id":"",` + goodLine[1:]
+	long := `{"id":"` + strings.Repeat("a", forms.MaxLineSize-len(shell)) + `",` + goodLine[1:]
+	got, errs := imported(strings.NewReader(long + "\r\n" + goodLine))
+	if errs != nil || len(got) != 2 {
 		t.Errorf("%d examples, %v; want 2", len(got), errs)
 	}
 }
 
-func TestReadOpenAI_endsWhenTheReaderFails(t *testing.T) {
+func TestReader_namesWhatIsTooLargeForTheStore(t *testing.T) {
+	large := strings.Replace(goodLine, `"2"`, `"`+strings.Repeat("a", dataset.MaxExampleSize)+`"`, 1)
+	got, errs := imported(strings.NewReader(large + "\n" + goodLine))
+	if len(got) != 1 || len(errs) != 1 || !strings.Contains(errs[0].Error(), "line 1: it takes") {
+		t.Errorf("%d examples, %v; want 1 and an error", len(got), errs)
+	}
+}
+
+func TestReader_endsWhenTheReaderFails(t *testing.T) {
 	cause := errors.New("unplugged")
 	r := io.MultiReader(strings.NewReader(goodLine+"\n"+goodLine[:20]), iotest.ErrReader(cause))
 	got, errs := imported(r)
-	var line *dataset.LineError
+	var line *forms.ItemError
 	if len(got) != 1 || len(errs) != 1 || !errors.Is(errs[0], cause) || !errors.As(errs[0], &line) || line.Line != 2 {
 		t.Errorf("%d examples, %v; want 1 and the reader's error on line 2", len(got), errs)
 	}
 }
 
-func TestReadOpenAI_stopsWhenToldTo(t *testing.T) {
-	for range dataset.ReadOpenAI(strings.NewReader(goodLine + "\nbad\n")) {
+func TestReader_stopsWhenToldTo(t *testing.T) {
+	for range forms.NewReader(strings.NewReader(goodLine+"\nbad\n"), forms.OpenAI).All() {
 		break
 	}
-	for _, err := range dataset.ReadOpenAI(strings.NewReader("bad\n" + goodLine)) {
+	for _, err := range forms.NewReader(strings.NewReader("bad\n"+goodLine), forms.OpenAI).All() {
 		if err != nil {
 			break
 		}
@@ -143,7 +165,7 @@ func TestReadOpenAI_stopsWhenToldTo(t *testing.T) {
 	}
 }
 
-func TestWriteOpenAI(t *testing.T) {
+func TestWrite(t *testing.T) {
 	ex := dataset.Example{
 		Messages:     []llm.Message{llm.System("s"), llm.User("is <1> & \"2\"\n?")},
 		Response:     "ja",
@@ -152,37 +174,37 @@ func TestWriteOpenAI(t *testing.T) {
 	}
 	before := cmp.Diff(nil, ex)
 	var out bytes.Buffer
-	n, err := dataset.WriteOpenAI(t.Context(), &out, sequence([]dataset.Example{ex, ex}))
+	n, err := write(t.Context(), forms.OpenAI, &out, seq([]dataset.Example{ex, ex}))
 	line := `{"messages":[{"role":"system","content":"s"},{"role":"user","content":"is <1> & \"2\"\n?"},{"role":"assistant","content":"ja"}]}` + "\n"
 	if n != 2 || err != nil || out.String() != line+line {
-		t.Errorf("WriteOpenAI = %d, %v:\n%s", n, err, out.String())
+		t.Errorf("Write = %d, %v:\n%s", n, err, out.String())
 	}
 	if cmp.Diff(nil, ex) != before {
 		t.Error("the example was changed")
 	}
 }
 
-func TestWriteOpenAI_reportsFailure(t *testing.T) {
+func TestWrite_reportsFailure(t *testing.T) {
 	cause := errors.New("damaged")
 	failing := func(yield func(dataset.Example, error) bool) {
 		_ = yield(newExample(1), nil) && yield(dataset.Example{}, cause) && yield(newExample(2), nil)
 	}
-	if n, err := dataset.WriteOpenAI(t.Context(), io.Discard, failing); n != 1 || !errors.Is(err, cause) {
+	if n, err := write(t.Context(), forms.OpenAI, io.Discard, failing); n != 1 || !errors.Is(err, cause) {
 		t.Errorf("sequence fails: %d, %v; want 1 and its error", n, err)
 	}
 	r, w := io.Pipe()
 	r.CloseWithError(cause)
-	if _, err := dataset.WriteOpenAI(t.Context(), w, sequence([]dataset.Example{newExample(1)})); !errors.Is(err, cause) {
+	if _, err := write(t.Context(), forms.OpenAI, w, seq([]dataset.Example{newExample(1)})); !errors.Is(err, cause) {
 		t.Errorf("writer fails: %v, want its error", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if n, err := dataset.WriteOpenAI(ctx, io.Discard, sequence([]dataset.Example{newExample(1)})); n != 0 || !errors.Is(err, context.Canceled) {
+	if n, err := write(ctx, forms.OpenAI, io.Discard, seq([]dataset.Example{newExample(1)})); n != 0 || !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %d, %v", n, err)
 	}
 }
 
-func FuzzReadOpenAI(f *testing.F) {
+func FuzzReader_openAI(f *testing.F) {
 	f.Add([]byte(goodLine))
 	f.Add([]byte("\ufeff\r\n" + goodLine + "\r\nbad\n" + goodLine))
 	f.Add([]byte(`{"messages":[{"role":"user","content":[{"type":"text","text":"\ud800"}]},{"role":"assistant","content":"\u2028<\u0000"}]}`))
@@ -190,12 +212,12 @@ func FuzzReadOpenAI(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		first, errs := imported(bytes.NewReader(text))
 		for _, err := range errs {
-			if line := (*dataset.LineError)(nil); !errors.As(err, &line) {
+			if line := (*forms.ItemError)(nil); !errors.As(err, &line) {
 				t.Errorf("%v is no LineError", err)
 			}
 		}
 		var out bytes.Buffer
-		n, err := dataset.WriteOpenAI(context.Background(), &out, sequence(first))
+		n, err := write(context.Background(), forms.OpenAI, &out, seq(first))
 		if n != len(first) || err != nil {
 			t.Fatalf("exported %d of %d: %v", n, len(first), err)
 		}

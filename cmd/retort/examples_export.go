@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"retort/dataset/forms"
+)
+
+func exportCommand(flags []cli.Flag) *cli.Command {
+	return &cli.Command{Name: "export", Usage: "write examples to a file", ArgsUsage: "FILE",
+		Description: "FILE is - for standard output. What a format cannot hold is left out and counted.\n\n" +
+			formatHelp(forms.Writable()) + "\n\n  retort examples export train.jsonl --format openai --min-quality 0.8",
+		Flags: append([]cli.Flag{&cli.StringFlag{Name: "format", Value: string(forms.OpenAI), Usage: "form of the file: one of the above"}}, flags...)}
+}
+
+// aboutForms says in a line what each form is.
+var aboutForms = map[forms.Form]string{
+	forms.Auto:      "found out from the first line",
+	forms.Retort:    "everything that the store knows, for another store",
+	forms.OpenAI:    "messages, for OpenAI's fine-tuning and most others",
+	forms.TRLSFT:    "messages, for TRL's SFTTrainer",
+	forms.TRLPrompt: "prompt and completion, for TRL's SFTTrainer",
+	forms.TRLDPO:    "prompt, chosen and rejected, for TRL's DPOTrainer",
+	forms.TRLKTO:    "prompt, completion and label, for TRL's KTOTrainer",
+	forms.ShareGPT:  "conversations of from and value",
+	forms.Alpaca:    "instruction, input and output",
+	forms.Parquet:   "a table, for Hugging Face datasets",
+	forms.ChatGPT:   "conversations.json of ChatGPT's data export",
+	forms.OpenWebUI: "the export of Open WebUI's feedback",
+}
+
+func formatHelp(list []forms.Form) string {
+	var lines []string
+	for _, f := range list {
+		lines = append(lines, fmt.Sprintf("  %-15s %s", f, aboutForms[f]))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// exchangeFormat checks the command line that export and import share.
+func exchangeFormat(c *cli.Context, known []forms.Form) (forms.Form, error) {
+	form, err := forms.Find(c.String("format"), known)
+	if err != nil {
+		return "", usage("%v", err)
+	}
+	if c.NArg() != 1 {
+		return "", usage("examples %s wants one FILE", c.Command.Name)
+	}
+	return form, nil
+}
+
+type exportedExamples struct {
+	File     string         `json:"file"`
+	Format   forms.Form     `json:"format"`
+	Examples int            `json:"examples"` // lines or rows
+	LeftOut  map[string]int `json:"left_out"` // examples, by reason
+}
+
+func runExamplesExport(ctx context.Context, c *cli.Context, r *retort) error {
+	form, err := exchangeFormat(c, forms.Writable())
+	if err != nil {
+		return err
+	}
+	filter, err := exampleFilter(c)
+	if err != nil {
+		return err
+	}
+	path := c.Args().First()
+	if path == "-" && r.asJSON {
+		return usage("--json and FILE - both want standard output")
+	}
+	store, err := r.store()
+	if err != nil {
+		return err
+	}
+	write := func(w io.Writer) (forms.Counts, error) {
+		return forms.Write(ctx, w, forms.Options{Form: form, Margin: c.Float64("margin")}, store.All(ctx, filter))
+	}
+	var counts forms.Counts
+	if path == "-" {
+		counts, err = write(r.stdout)
+	} else {
+		counts, err = exportFile(path, write)
+	}
+	if err != nil {
+		return fmt.Errorf("export %q: %w", path, err)
+	}
+	if path != "-" {
+		r.printf("✅ Exported %d %s to %s\n", counts.Written, unitOf(form), path)
+	}
+	for _, reason := range slices.Sorted(maps.Keys(counts.LeftOut)) {
+		r.note("left out %d: %s", counts.LeftOut[reason], reason)
+	}
+	return r.object(exportedExamples{path, form, counts.Written, counts.LeftOut})
+}
+
+// unitOf is what a line of a form holds.
+func unitOf(form forms.Form) string {
+	switch form {
+	case forms.TRLDPO:
+		return "pairs"
+	case forms.TRLKTO:
+		return "labelled answers"
+	}
+	return "examples"
+}
+
+// exportFile replaces path only when everything has been written.
+func exportFile(path string, write func(io.Writer) (forms.Counts, error)) (counts forms.Counts, err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".export-*")
+	if err != nil {
+		return counts, err
+	}
+	defer os.Remove(f.Name()) // after the rename there is nothing of that name
+	counts, err = write(f)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return counts, err
+	}
+	return counts, os.Rename(f.Name(), path)
+}
