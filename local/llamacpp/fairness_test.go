@@ -14,23 +14,26 @@ func TestModel_smallRequestIsNotHeldUp(t *testing.T) {
 	m := openTiny(t, tinyModel(t, "llama"), Options{ContextSize: 4000, Parallel: 4, Prefixes: 2, IgnoreEnd: true})
 	many := greedy("tell me a story", 600)
 	many.Sampling.Temperature = new(1.5)
-	long := greedy(fewShots(1), 400)
+	long := greedy(fewShots(1)[:3000], 400)
 	for name, tc := range map[string]struct {
 		req llm.Request
 		n   int
 	}{"many samples": {many, 64}, "long prompt": {long, 1}} {
 		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan int)
+		ended := make(chan int, 1)
 		go func() {
 			n := 0
-			for range m.GenerateN(ctx, tc.req, tc.n) {
-				if ctx.Err() == nil {
-					n++
+			for _, err := range m.GenerateN(ctx, tc.req, tc.n) {
+				if ctx.Err() != nil {
+					break
+				}
+				if n++; err != nil {
+					t.Errorf("%s: %v", name, err)
 				}
 			}
 			ended <- n
 		}()
-		for m.dev.abort.quit.Load() == nil { // until it decodes
+		for m.dev.abort.quit.Load() == nil && len(ended) == 0 { // until it decodes
 			if _, err := m.tokens("wait"); err != nil {
 				t.Fatal(err)
 			}
