@@ -36,6 +36,7 @@ var mayImport = map[string][]string{
 	"ensemble/meaning":        nil,
 	"ensemble/routing":        {"llm"},
 	"dataset":                 {"llm"},
+	"dataset/clean":           {"llm", "dataset"},
 	"trainer":                 {"llm", "dataset", "models", "scripts"},
 }
 
@@ -43,6 +44,7 @@ var mayImport = map[string][]string{
 var onlyIn = map[string]string{
 	"github.com/hybridgroup/yzma":       "local/llamacpp",
 	"github.com/dgraph-io/badger":       "dataset",
+	"github.com/zricethezav/gitleaks":   "dataset/clean",
 	"github.com/ollama/ollama":          "local/ollama",
 	"github.com/sashabaranov/go-openai": "remote/openai",
 	"github.com/anthropics":             "remote/anthropic",
