@@ -66,7 +66,9 @@ func TestSelect_saysWhyNot(t *testing.T) {
 		"github token": {ex: example("use ghp_16C7e42F292c6912E7710c838347Ae178B4a please", "ok"), want: clean.Secret},
 		"aws key":      {ex: example("q", "aws_access_key_id = AKIAIMNOJVGFDXXXE4OA"), want: clean.Secret},
 		"email":        {ex: example("write to anna.schmidt@posteo.de", "done"), want: clean.PersonalData},
-		"in system":    {ex: with(example("q", "a"), func(ex *dataset.Example) { ex.Messages = append([]llm.Message{llm.System("+49 30 90182 4711")}, ex.Messages...) }), want: clean.PersonalData},
+		"in system": {ex: with(example("q", "a"), func(ex *dataset.Example) {
+			ex.Messages = append([]llm.Message{llm.System("+49 30 90182 4711")}, ex.Messages...)
+		}), want: clean.PersonalData},
 		"vouched for":  {ex: example("write to anna.schmidt@posteo.de", "done"), opts: clean.Options{Include: map[string]bool{example("write to anna.schmidt@posteo.de", "done").ID: true}}},
 		"empty":        {ex: example("q", " \n"), want: clean.Empty},
 		"too long":     {ex: example("q", strings.Repeat("ü", 11)), opts: clean.Options{Parameters: clean.Parameters{MaxChars: 10}}, want: clean.TooLong},

@@ -21,7 +21,7 @@ func (s *selector) dropExact(examples []dataset.Example) []dataset.Example {
 	return slices.DeleteFunc(examples, func(ex dataset.Example) bool {
 		key := textKey(ex)
 		if of, ok := first[key]; ok {
-			return s.exclude(ex, ExactDuplicate, "the same words as "+of, of)
+			return s.exclude(ex, ExactDuplicate, "the same words as a better one", of)
 		}
 		first[key] = ex.ID
 		return false
@@ -91,7 +91,7 @@ func (s *selector) dropNear(examples []dataset.Example) []dataset.Example {
 			return of == ""
 		})
 		if of != "" {
-			return s.exclude(ex, NearDuplicate, fmt.Sprintf("%.0f %% the same as %s", 100*likeness, of), of)
+			return s.exclude(ex, NearDuplicate, fmt.Sprintf("%.0f %% the same as a better one", 100*likeness), of)
 		}
 		near.add(len(kept), &sig)
 		kept = append(kept, one)
