@@ -28,9 +28,9 @@ func (s *selector) spend(ctx context.Context, examples []dataset.Example) ([]dat
 		return nil, err
 	}
 	c := newChooser(examples, space)
-	if s.opts.SelfGenerated != nil && s.opts.MaxSelfGenerated > 0 && s.opts.MaxSelfGenerated < 1 {
+	if share, capped := s.selfShare(); capped {
 		c.own = s.opts.SelfGenerated
-		c.ownRoom = int(s.opts.MaxSelfGenerated * float64(s.opts.Budget) * (1 + 1e-9))
+		c.ownRoom = int(share * float64(s.opts.Budget) * (1 + 1e-9))
 	}
 	if s.opts.Replay != nil {
 		quota := int(math.Ceil(s.opts.ReplayShare*float64(s.opts.Budget) - 1e-9))

@@ -36,7 +36,8 @@ func (s *selector) capSources(examples []dataset.Example) []dataset.Example {
 // more than its share of the whole: a model that learns from itself alone gets
 // narrower each time.
 func (s *selector) capSelf(examples []dataset.Example) []dataset.Example {
-	if s.opts.MaxSelfGenerated == 0 || s.opts.MaxSelfGenerated == 1 || s.opts.SelfGenerated == nil {
+	share, capped := s.selfShare()
+	if !capped {
 		return examples
 	}
 	self := make(map[string]bool)
@@ -45,7 +46,7 @@ func (s *selector) capSelf(examples []dataset.Example) []dataset.Example {
 			self[ex.ID] = true
 		}
 	}
-	room := selfRoom(len(examples)-len(self), s.opts.MaxSelfGenerated)
+	room := selfRoom(len(examples)-len(self), share)
 	return slices.DeleteFunc(examples, func(ex dataset.Example) bool {
 		if !self[ex.ID] {
 			return false
@@ -53,8 +54,16 @@ func (s *selector) capSelf(examples []dataset.Example) []dataset.Example {
 		if room--; room >= 0 {
 			return false
 		}
-		return s.exclude(ex, SelfCap, fmt.Sprintf("your own models gave more than %.0f %%", 100*s.opts.MaxSelfGenerated), "")
+		return s.exclude(ex, SelfCap, fmt.Sprintf("your own models gave more than %.0f %%", 100*share), "")
 	})
+}
+
+// selfShare is the cap on what the owner's own models gave, if there is one.
+func (s *selector) selfShare() (share float64, capped bool) {
+	if s.opts.MaxSelfGenerated == nil || s.opts.SelfGenerated == nil {
+		return 1, false
+	}
+	return *s.opts.MaxSelfGenerated, *s.opts.MaxSelfGenerated < 1
 }
 
 // selfRoom is how many self-generated examples may join others others.

@@ -36,7 +36,7 @@ type Parameters struct {
 	MaxChars         int      `json:"max_chars"`                    // letters of a response; 0 means 32,000
 	Languages        []string `json:"languages,omitempty"`          // ISO 639-1; none means any
 	MaxPerSource     int      `json:"max_per_source,omitempty"`     // 0 is no cap
-	MaxSelfGenerated float64  `json:"max_self_generated,omitempty"` // share of the whole; 0 is no cap
+	MaxSelfGenerated *float64 `json:"max_self_generated,omitempty"` // share of the whole, 0 to 1; nil is no cap
 	Budget           int      `json:"budget,omitempty"`             // examples; 0 is no bound
 	ReplayShare      float64  `json:"replay_share,omitempty"`       // of the budget, for what was trained on before
 }
@@ -52,8 +52,8 @@ func (p Parameters) Check() error {
 	switch {
 	case p.Near != 0 && !(p.Near >= 0.5 && p.Near <= 1): // below, the index would miss too many
 		return fmt.Errorf("similarity of near duplicates is %g, want 0.5 to 1", p.Near)
-	case !(p.MaxSelfGenerated >= 0 && p.MaxSelfGenerated <= 1):
-		return fmt.Errorf("share of self-generated examples is %g, want 0 to 1", p.MaxSelfGenerated)
+	case p.MaxSelfGenerated != nil && !(*p.MaxSelfGenerated >= 0 && *p.MaxSelfGenerated <= 1):
+		return fmt.Errorf("share of self-generated examples is %g, want 0 to 1", *p.MaxSelfGenerated)
 	case !(p.ReplayShare >= 0 && p.ReplayShare <= 1):
 		return fmt.Errorf("share of replayed examples is %g, want 0 to 1", p.ReplayShare)
 	case p.Budget < 0 || p.MaxPerSource < 0 || p.MaxChars < 0:

@@ -185,11 +185,11 @@ func TestSelect_caps(t *testing.T) {
 		t.Errorf("kept %d, first %.1f, %v", got, s.Kept[0].QualityScore, s.Manifest.Excluded)
 	}
 	own := func(ex dataset.Example) bool { return ex.Source.Kind == "ensemble" }
-	s = selected(t, examples, clean.Options{Parameters: clean.Parameters{MaxSelfGenerated: 0.2}, SelfGenerated: own})
+	s = selected(t, examples, clean.Options{Parameters: clean.Parameters{MaxSelfGenerated: new(0.2)}, SelfGenerated: own})
 	if got := s.Manifest.Excluded[clean.SelfCap]; got != 4 { // 1 beside 5 others
 		t.Errorf("%d of its own left out, want 4", got)
 	}
-	s = selected(t, examples, clean.Options{Parameters: clean.Parameters{MaxSelfGenerated: 0.2, Budget: 5}, SelfGenerated: own})
+	s = selected(t, examples, clean.Options{Parameters: clean.Parameters{MaxSelfGenerated: new(0.2), Budget: 5}, SelfGenerated: own})
 	n := 0
 	for _, ex := range s.Kept {
 		if own(ex) {
@@ -256,7 +256,7 @@ func TestSelect_manifest(t *testing.T) {
 func TestSelect_badOptions(t *testing.T) {
 	nan := 0.0
 	nan /= nan
-	for _, p := range []clean.Parameters{{Near: 0.1}, {Near: 2}, {Budget: -1}, {MaxSelfGenerated: 1.1}, {MaxSelfGenerated: nan},
+	for _, p := range []clean.Parameters{{Near: 0.1}, {Near: 2}, {Budget: -1}, {MaxSelfGenerated: new(1.1)}, {MaxSelfGenerated: &nan},
 		{ReplayShare: -0.1}, {MaxPerSource: -1}, {MaxChars: -1}, {Near: nan}} {
 		if _, err := clean.Select(t.Context(), nil, clean.Options{Parameters: p}); err == nil {
 			t.Errorf("%+v was taken", p)

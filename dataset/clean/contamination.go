@@ -15,6 +15,11 @@ type HeldOut struct {
 	Answer   string
 }
 
+// HeldOutExample is the HeldOut of an example of the other side.
+func HeldOutExample(name string, ex dataset.Example) HeldOut {
+	return HeldOut{Name: name, Question: question(ex), Answer: ex.Response}
+}
+
 // Overlap of an example with a held-out item is looked for in runs of words, the
 // shorter ones against many small overlaps, the longer against one whole passage.
 const (

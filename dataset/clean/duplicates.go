@@ -101,10 +101,7 @@ func (s *selector) dropNear(examples []dataset.Example) []dataset.Example {
 
 func shingle(ex dataset.Example, frame map[uint32]bool) shingled {
 	one := shingled{id: ex.ID, response: responseWords(ex), attached: attachments(ex)}
-	asked := without(grams(words(question(ex)), shingleWords), frame)
-	one.set = slices.Concat(asked, grams(one.response, shingleWords))
-	slices.Sort(one.set)
-	one.set = slices.Compact(one.set)
+	one.set = without(join(grams(words(question(ex)), shingleWords), grams(one.response, shingleWords)), frame)
 	return one
 }
 

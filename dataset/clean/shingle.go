@@ -93,7 +93,7 @@ func frames(examples []dataset.Example, n int) map[uint32]bool {
 	}
 	count := map[uint32]int{}
 	for _, ex := range sample {
-		for _, g := range grams(words(question(ex)), n) {
+		for _, g := range join(grams(words(question(ex)), n), grams(words(ex.Response), n)) {
 			count[g]++
 		}
 	}
@@ -103,6 +103,13 @@ func frames(examples []dataset.Example, n int) map[uint32]bool {
 		}
 	}
 	return out
+}
+
+// join returns the union of two sets.
+func join(a, b []uint32) []uint32 {
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // without returns set less what is in frame.
