@@ -34,7 +34,7 @@ func (p *program) examplesCommand() *cli.Command {
 		p.verb(&cli.Command{Name: "rate", Usage: "say how good an example is", ArgsUsage: "ID STARS",
 			Description: "STARS is 1 (bad) to 5 (very good)."}, runExamplesRate),
 		p.verb(&cli.Command{Name: "export", Usage: "write examples to a file", ArgsUsage: "FILE",
-			Description: "FILE is - for standard output.\n\n  retort examples export train.jsonl --format openai --min-quality 0.8",
+			Description: "FILE is - for standard output. Left out is what a provider's terms keep out until config.yaml allows it.\n\n  retort examples export train.jsonl --format openai --min-quality 0.8",
 			Flags:       append([]cli.Flag{format}, filter...)}, runExamplesExport),
 		p.verb(&cli.Command{Name: "import", Usage: "read examples from a file", ArgsUsage: "FILE",
 			Description: "FILE is - for standard input. Each line holds {\"messages\": [...]}, the last of them the assistant's.\n" +
@@ -43,6 +43,7 @@ func (p *program) examplesCommand() *cli.Command {
 				&cli.Float64Flag{Name: "quality", Value: 0.9, Usage: "how good they are, 0 to 1"},
 				&cli.StringFlag{Name: "task-type", Value: "general", Usage: "what kind of `TASK` they are"},
 			}}, runExamplesImport),
+		p.examplesSelectCommand(),
 	)
 }
 

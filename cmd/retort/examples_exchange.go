@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"path/filepath"
 
@@ -36,14 +37,15 @@ func runExamplesExport(ctx context.Context, c *cli.Context, r *retort) error {
 		return err
 	}
 	path := c.Args().First()
-	n := 0
+	n, left := 0, 0
+	examples := r.exportable(ctx, store, filter, &left)
 	if path == "-" {
 		if r.asJSON {
 			return usage("--json and FILE - both want standard output")
 		}
-		n, err = dataset.WriteOpenAI(ctx, r.stdout, store.All(ctx, filter))
+		n, err = dataset.WriteOpenAI(ctx, r.stdout, examples)
 	} else {
-		n, err = exportFile(ctx, path, store, filter)
+		n, err = exportFile(ctx, path, examples)
 	}
 	if err != nil {
 		return fmt.Errorf("export %q: %w", path, err)
@@ -51,17 +53,20 @@ func runExamplesExport(ctx context.Context, c *cli.Context, r *retort) error {
 	if path != "-" {
 		r.printf("✅ Exported %d examples to %s\n", n, path)
 	}
-	return r.object(map[string]any{"file": path, "format": "openai", "examples": n})
+	if left > 0 {
+		r.note("%d examples stay here: their teachers' terms are restricted; `retort examples select --dry-run` says which", left)
+	}
+	return r.object(map[string]any{"file": path, "format": "openai", "examples": n, "restricted": left})
 }
 
 // exportFile replaces path only when everything has been written.
-func exportFile(ctx context.Context, path string, store *dataset.Store, filter dataset.Filter) (n int, err error) {
+func exportFile(ctx context.Context, path string, examples iter.Seq2[dataset.Example, error]) (n int, err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), ".export-*")
 	if err != nil {
 		return 0, err
 	}
 	defer os.Remove(f.Name()) // after the rename there is nothing of that name
-	n, err = dataset.WriteOpenAI(ctx, f, store.All(ctx, filter))
+	n, err = dataset.WriteOpenAI(ctx, f, examples)
 	if err == nil {
 		err = f.Sync()
 	}
