@@ -57,8 +57,9 @@ func FuzzFindPersonal(f *testing.F) {
 		if found != "" && findPersonal("see: \n"+s+" \nbye") == "" {
 			t.Errorf("%s in %q is lost among other lines", found, s)
 		}
-		validIBAN(s)
-		validIP(s)
+		if validIBAN(s) && len(s) < 15 {
+			t.Errorf("%q is too short for an IBAN", s)
+		}
 	})
 }
 
