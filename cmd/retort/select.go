@@ -146,11 +146,22 @@ func (r *retort) choose(ctx context.Context, c *cli.Context, train []dataset.Exa
 		}
 		opts.Embedder = e
 	}
-	sel, err := clean.Select(ctx, train, opts)
+	sel, err := r.choosing(ctx, train, opts)
 	if opts.Embedder != nil { // a training needs its memory
 		err = errors.Join(err, r.closeModels())
 	}
 	return sel, err
+}
+
+// manyExamples take long enough to be shown at work.
+const manyExamples = 5000
+
+func (r *retort) choosing(ctx context.Context, train []dataset.Example, opts clean.Options) (_ clean.Selection, err error) {
+	if len(train) >= manyExamples || opts.Embedder != nil {
+		bar := r.bar("Choosing examples", -1, "")
+		defer bar.end(&err)
+	}
+	return clean.Select(ctx, train, opts)
 }
 
 // included are the whole IDs of the examples that the user named.

@@ -4,8 +4,10 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 
 	"retort/dataset"
 )
@@ -69,39 +71,70 @@ type shingled struct {
 	set      []uint32 // shingles of question and response, without the frame
 	response []string // its words
 	attached string
+
+	signature *signature // of set; nil if the text is too short to have near duplicates
 }
+
+// shingleChunk is how many examples are shingled ahead, by all CPUs.
+const shingleChunk = 2048
 
 func (s *selector) dropNear(examples []dataset.Example) []dataset.Example {
 	frame := frames(examples, shingleWords)
 	var (
+		out  []dataset.Example
 		kept []shingled
 		near index
 	)
-	return slices.DeleteFunc(examples, func(ex dataset.Example) bool {
-		one := shingle(ex, frame)
-		if len(one.set) < minWords-shingleWords+1 {
-			return false
-		}
-		sig := sign(one.set)
-		of, likeness := "", 0.0
-		near.candidates(&sig, func(n int) bool {
-			if j := jaccard(one.set, kept[n].set); j >= s.opts.Near && s.sameAnswer(one, kept[n]) {
-				of, likeness = kept[n].id, j
+	for chunk := range slices.Chunk(examples, shingleChunk) {
+		for i, one := range shingleAll(chunk, frame) {
+			if one.signature != nil {
+				if of, likeness := s.repeated(&near, kept, one); of != "" {
+					s.exclude(chunk[i], NearDuplicate, fmt.Sprintf("%.0f %% the same as a better one", 100*likeness), of)
+					continue
+				}
+				near.add(len(kept), one.signature)
+				one.signature = nil // the index has what is needed of it
+				kept = append(kept, one)
 			}
-			return of == ""
-		})
-		if of != "" {
-			return s.exclude(ex, NearDuplicate, fmt.Sprintf("%.0f %% the same as a better one", 100*likeness), of)
+			out = append(out, chunk[i])
 		}
-		near.add(len(kept), &sig)
-		kept = append(kept, one)
-		return false
+	}
+	return out
+}
+
+// repeated finds a kept example that one nearly repeats.
+func (s *selector) repeated(near *index, kept []shingled, one shingled) (of string, likeness float64) {
+	near.candidates(one.signature, func(n int) bool {
+		if j := jaccard(one.set, kept[n].set); j >= s.opts.Near && s.sameAnswer(one, kept[n]) {
+			of, likeness = kept[n].id, j
+		}
+		return of == ""
 	})
+	return of, likeness
+}
+
+// shingleAll is shingle for each of examples.
+func shingleAll(examples []dataset.Example, frame map[uint32]bool) []shingled {
+	out := make([]shingled, len(examples))
+	var wg sync.WaitGroup
+	workers := runtime.GOMAXPROCS(0)
+	for w := range workers {
+		wg.Go(func() {
+			for i := w; i < len(examples); i += workers {
+				out[i] = shingle(examples[i], frame)
+			}
+		})
+	}
+	wg.Wait()
+	return out
 }
 
 func shingle(ex dataset.Example, frame map[uint32]bool) shingled {
 	one := shingled{id: ex.ID, response: responseWords(ex), attached: attachments(ex)}
 	one.set = without(join(grams(words(question(ex)), shingleWords), grams(one.response, shingleWords)), frame)
+	if len(one.set) >= minWords-shingleWords+1 {
+		one.signature = new(sign(one.set))
+	}
 	return one
 }
 

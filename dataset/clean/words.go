@@ -3,6 +3,7 @@ package clean
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 
@@ -13,6 +14,9 @@ import (
 // words splits text into what is compared: runs of letters and digits in lower
 // case, without accents. A letter of a script that puts no spaces is a word.
 func words(text string) []string {
+	if isASCII(text) {
+		return strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !('a' <= r && r <= 'z' || '0' <= r && r <= '9') })
+	}
 	var (
 		out []string
 		b   strings.Builder
@@ -23,7 +27,7 @@ func words(text string) []string {
 			b.Reset()
 		}
 	}
-	for _, r := range decomposed(text) {
+	for _, r := range norm.NFKD.String(text) {
 		switch {
 		case unicode.Is(unicode.Mn, r): // an accent, taken off its letter
 		case unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Thai, unicode.Lao, unicode.Khmer):
@@ -39,14 +43,14 @@ func words(text string) []string {
 	return out
 }
 
-// decomposed is the NFKD form of text, which for ASCII is text itself.
-func decomposed(text string) string {
+// isASCII texts need no normalisation.
+func isASCII(text string) bool {
 	for i := range len(text) {
-		if text[i] >= 0x80 {
-			return norm.NFKD.String(text)
+		if text[i] >= utf8.RuneSelf {
+			return false
 		}
 	}
-	return text
+	return true
 }
 
 // question is all that an example asks, apart from standing instructions.
