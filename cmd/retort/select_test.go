@@ -1,17 +1,21 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/rogpeppe/go-internal/txtar"
+
 	"retort/dataset"
 	"retort/dataset/clean"
 	"retort/internal/config"
 	"retort/llm"
 	"retort/models"
+	"retort/trainer"
 )
 
 // TestSelect_keepsTheDemo: of the demo's short and similar requests none is called
@@ -40,6 +44,45 @@ func TestSelect_keepsTheDemo(t *testing.T) {
 	}
 	for _, e := range sel.Excluded {
 		t.Errorf("left out: %+v", e)
+	}
+}
+
+// TestSelect_keepsTheScripts: the examples that the scripts train on are all kept.
+func TestSelect_keepsTheScripts(t *testing.T) {
+	r := retortWith(t, "")
+	for _, name := range []string{"real_learn", "real_resume", "real_fulldisk"} {
+		archive, err := txtar.ParseFile("testdata/script/" + name + ".txtar")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var (
+			examples []dataset.Example
+			held     []clean.HeldOut
+		)
+		for _, f := range archive.Files {
+			switch f.Name {
+			case "train.jsonl":
+				for ex, err := range dataset.ReadOpenAI(bytes.NewReader(f.Data)) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					examples = append(examples, dataset.Identify(ex))
+				}
+			case "heldout.jsonl":
+				items, err := trainer.ReadItems(bytes.NewReader(f.Data))
+				if err != nil {
+					t.Fatal(err)
+				}
+				held = heldOutItems(f.Name, items)
+			}
+		}
+		sel, err := clean.Select(t.Context(), examples, clean.Options{Allowed: r.forbids, HeldOut: held})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(examples) < 20 || len(sel.Excluded) > 0 {
+			t.Errorf("%s: of %d left out: %+v", name, len(examples), sel.Excluded)
+		}
 	}
 }
 

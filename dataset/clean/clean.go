@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"retort/dataset"
 	"retort/llm"
@@ -49,6 +50,11 @@ func (p Parameters) orDefault() Parameters {
 
 // Check returns an error for a value that cannot be meant.
 func (p Parameters) Check() error {
+	for _, l := range p.Languages {
+		if !slices.Contains(Languages(), l) {
+			return fmt.Errorf("unknown language %q (known: %s)", l, strings.Join(Languages(), ", "))
+		}
+	}
 	switch {
 	case p.Near != 0 && !(p.Near >= 0.5 && p.Near <= 1): // below, the index would miss too many
 		return fmt.Errorf("similarity of near duplicates is %g, want 0.5 to 1", p.Near)

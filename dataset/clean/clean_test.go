@@ -155,6 +155,52 @@ func TestSelect_duplicates(t *testing.T) {
 	}
 }
 
+// TestSelect_include: what the owner vouches for may nearly repeat another one.
+func TestSelect_include(t *testing.T) {
+	a, b := example(long, "noise"), example(long+" Thanks!", "noise")
+	if s := selected(t, []dataset.Example{a, b}, clean.Options{Include: map[string]bool{a.ID: true, b.ID: true}}); len(s.Kept) != 2 {
+		t.Errorf("left out: %+v", s.Excluded)
+	}
+}
+
+// TestSelect_runsInCommon: an item whose words come in short pieces, among others,
+// is still found, as long as most of it is there.
+func TestSelect_runsInCommon(t *testing.T) {
+	rng := rand.New(rand.NewPCG(13, 14))
+	item := synthetic(rng, 1, 60)[0]
+	pieces := func(size, of int) string { // every so many words of the item, one other word
+		var out []string
+		for i, w := range item.words[:of] {
+			if out = append(out, w); i%size == size-1 {
+				out = append(out, "between")
+			}
+		}
+		return strings.Join(out, " ")
+	}
+	opts := clean.Options{HeldOut: []clean.HeldOut{{Name: "eval:1", Question: item.text}}}
+	for _, c := range []struct {
+		text string
+		want int // left out
+	}{
+		{pieces(60, 60), 1},
+		{pieces(13, 60), 1}, // 13 words in a row
+		{pieces(12, 60), 0}, // 5 of 12 runs of 8 are whole
+		{pieces(60, 12), 0}, // a fifth of it
+	} {
+		if s := selected(t, []dataset.Example{example(c.text, "a")}, opts); len(s.Excluded) != c.want {
+			t.Errorf("%q: %+v, want %d", c.text, s.Excluded, c.want)
+		}
+	}
+	short := synthetic(rng, 1, 12)[0] // no run of 13: the runs of 8 decide
+	opts.HeldOut = []clean.HeldOut{{Name: "eval:1", Question: short.text}}
+	if s := selected(t, []dataset.Example{example("well "+short.text, "a")}, opts); s.Manifest.Excluded[clean.Contaminated] != 1 {
+		t.Error("a whole item of 12 words was not found")
+	}
+	if s := selected(t, []dataset.Example{example(strings.Join(short.words[:9], " "), "a")}, opts); len(s.Excluded) > 0 {
+		t.Errorf("two of five runs were enough: %+v", s.Excluded)
+	}
+}
+
 // TestSelect_frame: what every example shares does not make them duplicates, nor
 // contaminated.
 func TestSelect_frame(t *testing.T) {
@@ -257,7 +303,7 @@ func TestSelect_badOptions(t *testing.T) {
 	nan := 0.0
 	nan /= nan
 	for _, p := range []clean.Parameters{{Near: 0.1}, {Near: 2}, {Budget: -1}, {MaxSelfGenerated: new(1.1)}, {MaxSelfGenerated: &nan},
-		{ReplayShare: -0.1}, {MaxPerSource: -1}, {MaxChars: -1}, {Near: nan}} {
+		{ReplayShare: -0.1}, {MaxPerSource: -1}, {Languages: []string{"english"}}, {MaxChars: -1}, {Near: nan}} {
 		if _, err := clean.Select(t.Context(), nil, clean.Options{Parameters: p}); err == nil {
 			t.Errorf("%+v was taken", p)
 		}

@@ -87,7 +87,7 @@ func (s *selector) dropNear(examples []dataset.Example) []dataset.Example {
 	)
 	for chunk := range slices.Chunk(examples, shingleChunk) {
 		for i, one := range shingleAll(chunk, frame) {
-			if one.signature != nil {
+			if one.signature != nil && !s.opts.Include[one.id] {
 				if of, likeness := s.repeated(&near, kept, one); of != "" {
 					s.exclude(chunk[i], NearDuplicate, fmt.Sprintf("%.0f %% the same as a better one", 100*likeness), of)
 					continue

@@ -1,6 +1,7 @@
 package clean
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"unicode"
@@ -35,6 +36,16 @@ const (
 	stopWordHits = 3
 	lead         = 1.5
 )
+
+// Languages are the codes that Language knows, in order.
+func Languages() []string {
+	out := slices.Collect(maps.Keys(stopWords))
+	for _, s := range scripts {
+		out = append(out, s.language)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
 
 // Language tells the language of text by its script or its frequent words, as an
 // ISO 639-1 code; "" where that does not tell. "ru" stands for all languages in
