@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"hash"
 	"io"
@@ -69,12 +70,21 @@ func attachments(h hash.Hash, m llm.Message) {
 		netstring(h, "tool_call")
 		netstring(h, call.ID)
 		netstring(h, call.Name)
-		netstring(h, string(call.Arguments))
+		netstring(h, string(canonical(call.Arguments)))
 	}
 	if m.ToolCallID != "" {
 		netstring(h, "tool_call_id")
 		netstring(h, m.ToolCallID)
 	}
+}
+
+// canonical is the form in which a store gives JSON back: without white space
+// between its parts. What is no JSON stays as it is.
+func canonical(raw json.RawMessage) []byte {
+	if out, err := json.Marshal(raw); err == nil {
+		return out
+	}
+	return raw
 }
 
 func splitOf(ex Example) Split {

@@ -43,6 +43,7 @@ type Options struct {
 	Against         string // model that the gate compares with; "" means the one in use, or Base where none is
 	MaxOutputTokens int    // of an answer in the gate; see EvalOptions
 	Promote         bool   // put the model in use if it passes
+	Selection       any    // how Examples were chosen: kept with the run as JSON; nil if not known
 	OnProgress      func(Progress)
 }
 
@@ -125,7 +126,7 @@ func (d Deps) prepare(ctx context.Context, opts Options, report func(Progress)) 
 	if err != nil {
 		return nil, err
 	}
-	spec := Spec{Job: d.job(base, opts), Examples: opts.Examples, HeldOut: opts.HeldOut}
+	spec := Spec{Job: d.job(base, opts), Examples: opts.Examples, HeldOut: opts.HeldOut, Selection: opts.Selection}
 	run, err := prepareWith(ctx, d.RunsDir, model, spec, &plan{
 		Model: opts.ID, TaskType: opts.TaskType, Template: base.Template,
 		Gate: opts.Gate.withDefaults(), Against: opts.Against, MaxOutputTokens: opts.MaxOutputTokens, Promote: opts.Promote,

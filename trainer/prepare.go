@@ -20,6 +20,7 @@ type Spec struct {
 	Examples  iter.Seq2[dataset.Example, error] // none of them held out
 	Tokenizer llm.Tokenizer                     // of Job.Base, with the chat template it will be served with
 	HeldOut   []Item                            // kept in the run for the gate; may be empty
+	Selection any                               // how Examples were chosen: kept as data/selection.json; may be nil
 }
 
 // Prepare freezes spec into a new run directory in dir, from which the run can
@@ -58,7 +59,7 @@ func prepare(ctx context.Context, dir string, spec Spec, plan *plan) (*Run, erro
 		return fail(err)
 	}
 	defer os.RemoveAll(tmp) // after the rename there is nothing left to remove
-	if err := r.write(tmp, lines, spec.HeldOut, plan); err != nil {
+	if err := r.write(tmp, lines, spec, plan); err != nil {
 		return fail(err)
 	}
 	if _, err := os.Lstat(r.Dir); err == nil { // Rename would replace an empty directory
@@ -71,7 +72,7 @@ func prepare(ctx context.Context, dir string, spec Spec, plan *plan) (*Run, erro
 }
 
 // write fills the directory tmp with everything that r consists of.
-func (r *Run) write(tmp string, lines []byte, heldOut []Item, plan *plan) error {
+func (r *Run) write(tmp string, lines []byte, spec Spec, plan *plan) error {
 	if err := os.Mkdir(filepath.Join(tmp, "data"), 0o700); err != nil {
 		return err
 	}
@@ -86,6 +87,9 @@ func (r *Run) write(tmp string, lines []byte, heldOut []Item, plan *plan) error 
 	if plan != nil {
 		documents[planFile] = plan
 	}
+	if spec.Selection != nil {
+		documents[selectionFile] = spec.Selection
+	}
 	files := map[string][]byte{trainFile: lines}
 	for name, doc := range documents {
 		data, err := encodeJSON(doc)
@@ -94,8 +98,8 @@ func (r *Run) write(tmp string, lines []byte, heldOut []Item, plan *plan) error 
 		}
 		files[name] = data
 	}
-	if len(heldOut) > 0 {
-		files[heldOutFile] = encodeItems(heldOut)
+	if len(spec.HeldOut) > 0 {
+		files[heldOutFile] = encodeItems(spec.HeldOut)
 	}
 	for name, data := range files {
 		if err := writeSynced(filepath.Join(tmp, filepath.FromSlash(name)), data, 0o600); err != nil {

@@ -111,6 +111,21 @@ func TestPrepare_freezesTheRun(t *testing.T) {
 	}
 }
 
+func TestPrepare_keepsHowItWasChosen(t *testing.T) {
+	for want, selection := range map[string]any{"": nil, "{\n  \"digest\": \"sha256:01\"\n}\n": map[string]string{"digest": "sha256:01"}} {
+		spec := testSpec()
+		spec.Selection = selection
+		r, err := Prepare(t.Context(), t.TempDir(), spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile(r.path(selectionFile))
+		if string(got) != want || (err != nil) != (want == "") {
+			t.Errorf("selection.json is %q, %v; want %q", got, err, want)
+		}
+	}
+}
+
 func TestPrepare_orderDoesNotMatter(t *testing.T) {
 	one, two := testSpec(), testSpec()
 	two.Examples = sequence(example("sha256:01", "why <two> fees?", "fees"), example("sha256:02", "my card is gone", "lost card"))

@@ -134,11 +134,12 @@ func (r *Run) Cancel() error {
 
 // Names inside a run directory.
 const (
-	stateFile    = "state.json"
-	trainFile    = "data/train.jsonl"
-	manifestFile = "data/manifest.json"
-	heldOutFile  = "data/heldout.jsonl"
-	planFile     = "plan.json"
+	stateFile     = "state.json"
+	trainFile     = "data/train.jsonl"
+	manifestFile  = "data/manifest.json"
+	selectionFile = "data/selection.json"
+	heldOutFile   = "data/heldout.jsonl"
+	planFile      = "plan.json"
 )
 
 func (r *Run) path(name string) string { return filepath.Join(r.Dir, filepath.FromSlash(name)) }

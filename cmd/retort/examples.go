@@ -40,6 +40,7 @@ func (p *program) examplesCommand() *cli.Command {
 			Flags: append([]cli.Flag{&cli.IntFlag{Name: "limit", Usage: "print at most `N`; 0 is all"}, margin}, filter...)}, runExamplesPairs),
 		p.verb(exportCommand(append([]cli.Flag{margin}, filter...)), runExamplesExport),
 		p.verb(importCommand(), runExamplesImport),
+		p.examplesSelectCommand(),
 	)
 }
 

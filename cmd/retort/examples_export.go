@@ -18,7 +18,8 @@ import (
 
 func exportCommand(flags []cli.Flag) *cli.Command {
 	return &cli.Command{Name: "export", Usage: "write examples to a file", ArgsUsage: "FILE",
-		Description: "FILE is - for standard output. What a format cannot hold is left out and counted.\n\n" +
+		Description: "FILE is - for standard output. What a format cannot hold is left out and counted, and so is what a\n" +
+			"provider's terms keep out until config.yaml allows it.\n\n" +
 			formatHelp(forms.Writable()) + "\n\n  retort examples export train.jsonl --format openai --min-quality 0.8",
 		Flags: append([]cli.Flag{&cli.StringFlag{Name: "format", Value: string(forms.OpenAI), Usage: "form of the file: one of the above"}}, flags...)}
 }
@@ -60,10 +61,11 @@ func exchangeFormat(c *cli.Context, known []forms.Form) (forms.Form, error) {
 }
 
 type exportedExamples struct {
-	File     string         `json:"file"`
-	Format   forms.Form     `json:"format"`
-	Examples int            `json:"examples"` // lines or rows
-	LeftOut  map[string]int `json:"left_out"` // examples, by reason
+	File       string         `json:"file"`
+	Format     forms.Form     `json:"format"`
+	Examples   int            `json:"examples"`   // lines or rows
+	LeftOut    map[string]int `json:"left_out"`   // examples, by reason
+	Restricted int            `json:"restricted"` // examples that their teachers' terms keep here
 }
 
 func runExamplesExport(ctx context.Context, c *cli.Context, r *retort) error {
@@ -83,8 +85,13 @@ func runExamplesExport(ctx context.Context, c *cli.Context, r *retort) error {
 	if err != nil {
 		return err
 	}
+	restricted := 0
+	examples := r.exportable(ctx, store, filter, &restricted)
+	if form == forms.Retort { // for a store of the owner's, with the terms of each
+		examples = store.All(ctx, filter)
+	}
 	write := func(w io.Writer) (forms.Counts, error) {
-		return forms.Write(ctx, w, forms.Options{Form: form, Margin: c.Float64("margin")}, store.All(ctx, filter))
+		return forms.Write(ctx, w, forms.Options{Form: form, Margin: c.Float64("margin")}, examples)
 	}
 	var counts forms.Counts
 	if path == "-" {
@@ -101,7 +108,10 @@ func runExamplesExport(ctx context.Context, c *cli.Context, r *retort) error {
 	for _, reason := range slices.Sorted(maps.Keys(counts.LeftOut)) {
 		r.note("left out %d: %s", counts.LeftOut[reason], reason)
 	}
-	return r.object(exportedExamples{path, form, counts.Written, counts.LeftOut})
+	if restricted > 0 {
+		r.note("%d examples stay here: their teachers' terms are restricted; `retort examples select --dry-run` says which", restricted)
+	}
+	return r.object(exportedExamples{path, form, counts.Written, counts.LeftOut, restricted})
 }
 
 // unitOf is what a line of a form holds.

@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"iter"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"retort/dataset"
+	"retort/dataset/clean"
 	"retort/internal/setup"
 	"retort/llm"
 	"retort/models"
@@ -28,9 +31,10 @@ func (p *program) finetuneCommand() *cli.Command {
 		Usage: "train a model of your own on the kept examples",
 		Description: "Trains a LoRA adapter over a base model, tests it on held-out questions against the model in use,\n" +
 			"and puts it in use if it is better. Without --eval the questions are the examples that were set\n" +
-			"aside when they were kept (one in ten). Ctrl-C leaves a checkpoint: `retort runs resume ID`.\n\n" +
+			"aside when they were kept (one in ten). What is trained on is chosen as by `retort examples select`,\n" +
+			"and kept with the run in data/selection.json. Ctrl-C leaves a checkpoint: `retort runs resume ID`.\n\n" +
 			"  retort finetune --provider local --task-type support --eval heldout.jsonl",
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "provider", Value: "local", Usage: "where to train: local"},
 			&cli.StringFlag{Name: "model", Value: defaultBase, Usage: "`ID` of the base model"},
 			&cli.StringFlag{Name: "name", Usage: "`ID` for the result; without it made from task and date"},
@@ -45,7 +49,7 @@ func (p *program) finetuneCommand() *cli.Command {
 			&cli.Float64Flag{Name: "learning-rate", Usage: "step size of the training"},
 			&cli.IntFlag{Name: "rank", Usage: "rank of the adapter"},
 			&cli.Int64Flag{Name: "seed", Usage: "repeat the same training"},
-		},
+		}, selectFlags()...),
 	}, runFinetune)
 }
 
@@ -61,15 +65,11 @@ func runFinetune(ctx context.Context, c *cli.Context, r *retort) error {
 	if err != nil {
 		return err
 	}
-	picked, heldOut, err := selectExamples(ctx, store, c)
+	sel, heldOut, err := r.selectExamples(ctx, store, c)
 	if err != nil {
 		return err
 	}
-	if path := c.String("eval"); path != "" {
-		if heldOut, err = readItems(path); err != nil {
-			return err
-		}
-	}
+	picked := sel.Kept
 	if c.Bool("balance") {
 		picked = dataset.Balance(picked)
 	}
@@ -81,7 +81,7 @@ func runFinetune(ctx context.Context, c *cli.Context, r *retort) error {
 	out, err := r.finetune(ctx, trainer.Options{
 		Base: registryID(c.String("model")), ID: modelName(c.String("name"), c.String("task-type")), TaskType: c.String("task-type"),
 		Examples: sequence(picked), HeldOut: heldOut, Hyper: hyper, Threads: r.cfg.Int("threads"),
-		Against: registryID(c.String("against")), Promote: !c.Bool("no-use"),
+		Against: registryID(c.String("against")), Promote: !c.Bool("no-use"), Selection: sel.Manifest,
 	})
 	if err != nil {
 		return err
@@ -90,28 +90,62 @@ func runFinetune(ctx context.Context, c *cli.Context, r *retort) error {
 	return r.object(out)
 }
 
-// selectExamples returns what to train on and, from the other side, what to
-// test with.
-func selectExamples(ctx context.Context, store *dataset.Store, c *cli.Context) (train []dataset.Example, heldOut []trainer.Item, err error) {
-	filter := dataset.Filter{TaskType: c.String("task-type"), MinQuality: c.Float64("min-quality")}
-	for ex, err := range store.All(ctx, filter) {
-		if err != nil {
-			return nil, nil, err
+// selectExamples returns what to train on and what to test with: the questions of
+// --eval, or else the other side.
+func (r *retort) selectExamples(ctx context.Context, store *dataset.Store, c *cli.Context) (clean.Selection, []trainer.Item, error) {
+	train, other, err := bothSides(ctx, store, c)
+	if err != nil {
+		return clean.Selection{}, nil, err
+	}
+	items := testItems(other)
+	held := heldOutOf(other)
+	if path := c.String("eval"); path != "" {
+		if items, err = readItems(path); err != nil {
+			return clean.Selection{}, nil, err
 		}
-		if ex.Refused() {
-			continue // neither to be imitated nor a known answer
-		}
-		if ex.Split == dataset.SplitTrain {
-			train = append(train, ex)
-		} else if item, ok := itemOf(ex); ok {
-			heldOut = append(heldOut, item)
+		held = append(held, heldOutItems(filepath.Base(path), items)...)
+	}
+	sel, err := r.choose(ctx, c, train, held)
+	if err != nil {
+		return sel, nil, err
+	}
+	r.noteExcluded(sel)
+	if len(sel.Kept) == 0 {
+		return sel, nil, withHint(errors.New("no examples to train on"), noExamplesHint(len(train)))
+	}
+	return sel, items, nil
+}
+
+// noteExcluded says how many examples were left out and why.
+func (r *retort) noteExcluded(sel clean.Selection) {
+	if len(sel.Excluded) == 0 {
+		return
+	}
+	var why []string
+	for _, reason := range clean.Reasons() {
+		if n := sel.Manifest.Excluded[reason]; n > 0 {
+			why = append(why, fmt.Sprintf("%d %s", n, strings.ReplaceAll(string(reason), "_", " ")))
 		}
 	}
-	if len(train) == 0 {
-		return nil, nil, withHint(fmt.Errorf("no examples to train on"),
-			"`retort ensemble` keeps good answers, `retort examples import` reads a file; see `retort learning-stats`")
+	r.note("%d examples are left out (%s): `retort examples select --dry-run` says why each", len(sel.Excluded), strings.Join(why, ", "))
+}
+
+func noExamplesHint(considered int) string {
+	if considered > 0 {
+		return "`retort examples select --dry-run` says why each was left out"
 	}
-	return train, heldOut, nil
+	return "`retort ensemble` keeps good answers, `retort examples import` reads a file; see `retort learning-stats`"
+}
+
+// testItems are the examples that can be asked and compared.
+func testItems(examples []dataset.Example) []trainer.Item {
+	var out []trainer.Item
+	for _, ex := range examples {
+		if item, ok := itemOf(ex); ok {
+			out = append(out, item)
+		}
+	}
+	return out
 }
 
 // itemOf turns a held-out example into a question with a known answer, if it is

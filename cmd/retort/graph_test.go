@@ -37,6 +37,7 @@ var mayImport = map[string][]string{
 	"ensemble/routing":        {"llm"},
 	"dataset":                 {"llm"},
 	"dataset/forms":           {"llm", "dataset"},
+	"dataset/clean":           {"llm", "dataset"},
 	"trainer":                 {"llm", "dataset", "models", "scripts"},
 }
 
@@ -45,6 +46,7 @@ var onlyIn = map[string]string{
 	"github.com/hybridgroup/yzma":       "local/llamacpp",
 	"github.com/dgraph-io/badger":       "dataset",
 	"github.com/parquet-go":             "dataset/forms",
+	"github.com/zricethezav/gitleaks":   "dataset/clean",
 	"github.com/ollama/ollama":          "local/ollama",
 	"github.com/sashabaranov/go-openai": "remote/openai",
 	"github.com/anthropics":             "remote/anthropic",
