@@ -123,24 +123,44 @@ func likeliest(dst []candidate, logits []float32, k int) []candidate {
 		k = len(logits)
 	}
 	floor := float32(math.Inf(-1))
-	for i, l := range logits {
-		if !(l > floor) {
-			continue
+	i := 0
+	for ; i < len(logits) && len(dst) < k; i++ {
+		if logits[i] > floor {
+			dst = append(dst, candidate{int32(i), logits[i]})
 		}
-		if len(dst) < k {
-			dst = append(dst, candidate{int32(i), l})
-			if len(dst) == k {
-				heapify(dst)
-				floor = dst[0].logit
-			}
-			continue
-		}
-		dst[0] = candidate{int32(i), l}
-		sink(dst, 0)
-		floor = dst[0].logit
+	}
+	if len(dst) == k && k > 0 {
+		heapify(dst)
+		displace(dst, logits, i)
 	}
 	slices.SortFunc(dst, byLogit)
 	return dst
+}
+
+// displace puts those of logits[from:] into the full heap that are larger than
+// its smallest. Hardly any are, so it looks at eight at a time.
+func displace(heap []candidate, logits []float32, from int) {
+	floor := heap[0].logit
+	one := func(i int) {
+		if l := logits[i]; l > floor {
+			heap[0] = candidate{int32(i), l}
+			sink(heap, 0)
+			floor = heap[0].logit
+		}
+	}
+	i := from
+	for ; i+8 <= len(logits); i += 8 {
+		v := (*[8]float32)(logits[i:])
+		if v[0] > floor || v[1] > floor || v[2] > floor || v[3] > floor ||
+			v[4] > floor || v[5] > floor || v[6] > floor || v[7] > floor {
+			for j := range v {
+				one(i + j)
+			}
+		}
+	}
+	for ; i < len(logits); i++ {
+		one(i)
+	}
 }
 
 // byLogit orders the larger logit first, then the lower token.
