@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -150,7 +151,7 @@ func prepareWith(ctx context.Context, dir string, model llm.Model, spec Spec, pl
 
 func (d Deps) job(base models.Manifest, opts Options) Job {
 	return Job{
-		ID: time.Now().UTC().Format("20060102-150405-") + opts.ID,
+		ID: d.freeRunID(time.Now().UTC().Format("20060102-150405-") + opts.ID),
 		Base: Base{
 			ID: base.ID, GGUF: d.Models.Path(base), Digest: base.Digest, Architecture: base.Architecture,
 		},
@@ -159,6 +160,17 @@ func (d Deps) job(base models.Manifest, opts Options) Job {
 		Hyper:        opts.Hyper,
 		Profile:      opts.Profile,
 		Threads:      opts.Threads,
+	}
+}
+
+// freeRunID is id, or with a number behind it where that second has such a run.
+func (d Deps) freeRunID(id string) string {
+	free := id
+	for n := 2; ; n++ {
+		if _, err := os.Lstat(filepath.Join(d.RunsDir, free)); err != nil {
+			return free
+		}
+		free = fmt.Sprintf("%s-%d", id, n)
 	}
 }
 

@@ -252,3 +252,16 @@ func TestResume_refuses(t *testing.T) {
 		t.Errorf("run without a plan: %v", err)
 	}
 }
+
+func TestFreeRunID(t *testing.T) {
+	d := Deps{RunsDir: t.TempDir()}
+	for _, want := range []string{"20260101-000000-a", "20260101-000000-a-2", "20260101-000000-a-3"} {
+		got := d.freeRunID("20260101-000000-a")
+		if got != want {
+			t.Errorf("run is %q, want %q", got, want)
+		}
+		if err := os.Mkdir(filepath.Join(d.RunsDir, got), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -12,7 +12,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"retort/dataset"
 	"retort/ensemble/routing"
 	"retort/models"
 )
@@ -120,10 +119,11 @@ func runModelsList(ctx context.Context, c *cli.Context, r *retort) error {
 		return err
 	}
 	known, err := r.learnt(ctx)
-	if errors.Is(err, dataset.ErrBusy) {
-		r.note("win rates are left out: %v", err)
-	} else if err != nil {
-		return err
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil { // the models are there all the same
+		r.note("win rates are left out: %s", oneLine(err))
 	}
 	views := []modelView{}
 	rows := [][]string{{"", "ID", "KIND", "ARCHITECTURE", "TYPE", "SIZE", "PARENT", "GATE", "WIN RATE"}}
