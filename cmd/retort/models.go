@@ -40,7 +40,7 @@ func (p *program) modelsCommand() *cli.Command {
 		p.verb(&cli.Command{Name: "rollback", Usage: "go back to the model that was in use before"}, runModelsRollback),
 		p.verb(&cli.Command{Name: "merge", Usage: "write an adapter into a copy of its base", ArgsUsage: "ID", Flags: []cli.Flag{
 			&cli.StringFlag{Name: "id", Usage: "`NAME` for the result; without it ID-merged"},
-			&cli.StringFlag{Name: "quantization", Value: "Q8_0", Usage: "`TYPE` of the result; fewer bits round away some of what was learnt"},
+			&cli.StringFlag{Name: "quantization", Value: "Q8_0", Usage: "`TYPE` of the result; the base's own, such as Q4_K_M, makes it as small as that"},
 		}}, runModelsMerge),
 		p.verb(&cli.Command{Name: "rm", Usage: "delete a model", ArgsUsage: "ID"}, runModelsRemove),
 	)
