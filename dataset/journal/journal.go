@@ -58,7 +58,7 @@ func open(dir string) (*Journal, error) {
 
 // resume goes on where the last segment ends.
 func (j *Journal) resume() error {
-	header := headerOf(j.dir, j.number)
+	before := headerOf(j.dir, j.number).After
 	var damage []error
 	s := &scan{final: true, yield: func(_ Entry, err error) bool {
 		if err != nil {
@@ -67,7 +67,7 @@ func (j *Journal) resume() error {
 		return true
 	}}
 	path := filepath.Join(j.dir, segmentName(j.number))
-	s.run(path, j.number, header.After)
+	s.run(path, j.number, before)
 	if err := errors.Join(damage...); err != nil {
 		return err
 	}
@@ -116,8 +116,8 @@ func (j *Journal) begin(number int) error {
 	if err != nil {
 		return err
 	}
-	header := appendHeader(nil, number, j.last, false)
-	_, err = f.Write(header)
+	first := header{segment: number, after: j.last}.append(nil)
+	_, err = f.Write(first)
 	if err == nil {
 		err = f.Sync()
 	}
@@ -130,7 +130,7 @@ func (j *Journal) begin(number int) error {
 	if j.f != nil {
 		j.f.Close() // synced, with its footer
 	}
-	j.f, j.number, j.size, j.entries = f, number, int64(len(header)), 0
+	j.f, j.number, j.size, j.entries = f, number, int64(len(first)), 0
 	return nil
 }
 

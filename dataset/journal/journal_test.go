@@ -310,7 +310,7 @@ func FuzzOpen(f *testing.F) {
 	}
 	f.Add(raw)
 	f.Add(appendFooter(raw, 3, 3))
-	f.Add(appendHeader(nil, 1, 5, true))
+	f.Add(header{segment: 1, after: 5, snapshot: true}.append(nil))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, segmentName(1)), raw, 0o600); err != nil {

@@ -31,6 +31,7 @@ type line struct {
 	Segment  int    `json:"segment"`
 	After    uint64 `json:"after"`
 	Snapshot bool   `json:"snapshot"`
+	Store    string `json:"store"` // of a file of records
 
 	// of a change
 	Change   uint64          `json:"change"`
@@ -61,11 +62,22 @@ func seal(b []byte, start int) []byte {
 
 const unsealed = sumPrefix + `00000000",`
 
-func appendHeader(b []byte, segment int, after uint64, snapshot bool) []byte {
+// header is the first line of a segment.
+type header struct {
+	segment  int
+	after    uint64
+	snapshot bool
+	store    string // "" but in a file of records
+}
+
+func (h header) append(b []byte) []byte {
 	start := len(b)
-	b = fmt.Appendf(b, `%s"journal":%d,"segment":%d,"after":%d`, unsealed, version, segment, after)
-	if snapshot {
+	b = fmt.Appendf(b, `%s"journal":%d,"segment":%d,"after":%d`, unsealed, version, h.segment, h.after)
+	if h.snapshot {
 		b = append(b, `,"snapshot":true`...)
+	}
+	if h.store != "" {
+		b = fmt.Appendf(b, `,"store":%q`, h.store)
 	}
 	return seal(append(b, '}'), start)
 }

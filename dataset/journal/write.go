@@ -65,7 +65,7 @@ func (w *writer) begin() (err error) {
 		return err
 	}
 	w.buf, w.size, w.entries = bufio.NewWriterSize(w.f, 256<<10), 0, 0
-	w.scratch = appendHeader(w.scratch[:0], w.number, w.last, true)
+	w.scratch = header{segment: w.number, after: w.last, snapshot: true}.append(w.scratch[:0])
 	_, err = w.buf.Write(w.scratch)
 	return err
 }
