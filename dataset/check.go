@@ -10,6 +10,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/dgraph-io/badger/v4"
@@ -74,7 +75,7 @@ type checker struct {
 	queries  map[uint64]uint32 // checksum of the payload by change
 	last     uint64            // change
 
-	journalWhole bool
+	journalWhole bool // nothing is missing from it, as far as it can tell alone
 	badgerWhole  bool
 	found        state // of Badger, if it could be opened
 }
@@ -151,7 +152,11 @@ func (c *checker) checkJournal() error {
 		}
 		c.learn(e)
 	}
-	c.journalWhole = len(c.report.Damage) == before
+	torn, err := journal.Torn(filepath.Join(c.dir, journalDir))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	c.journalWhole = len(c.report.Damage) == before && !torn
 	return nil
 }
 
@@ -179,7 +184,6 @@ func (c *checker) checkBadger() error {
 	if err != nil || !openable {
 		return err
 	}
-	before := len(c.report.Damage)
 	if err := c.openToCheck(c.seal != nil); err != nil {
 		return c.note(err)
 	}
@@ -187,7 +191,6 @@ func (c *checker) checkBadger() error {
 	if err == nil {
 		err = guard(c.db.Close)
 	}
-	c.badgerWhole = err == nil && len(c.report.Damage) == before
 	if err == nil && len(c.report.Damage) == 0 {
 		err = c.writeSeal() // opening has broken it
 	}
@@ -204,6 +207,7 @@ func (c *checker) compareFiles() (openable bool, err error) {
 	for _, w := range wrong {
 		c.damaged(w)
 		openable = openable && !strings.HasPrefix(w.name, badgerDir+"/")
+		c.journalWhole = c.journalWhole && !strings.HasPrefix(w.name, journalDir+"/")
 	}
 	if len(wrong) == 0 {
 		c.seal = seal
@@ -232,7 +236,7 @@ func (c *checker) openToCheck(sealed bool) error {
 	if err == nil {
 		c.found, err = c.foundState()
 	}
-	if err == nil && c.found.Changes < c.last && c.journalWhole {
+	if err == nil && c.found.Changes < c.last {
 		c.found, err = c.catchUp(c.found)
 	}
 	return err
@@ -270,9 +274,11 @@ func (c *checker) compareRecords() error {
 	if stale > 0 {
 		c.damaged(fmt.Errorf("%d of %d records are older than the journal says, or others: %w", stale, n, ErrDamaged))
 	}
-	if known := c.known(); n < known && stale == 0 {
+	known := c.known()
+	if n < known && stale == 0 {
 		c.damaged(fmt.Errorf("%d records of the journal are not in Badger: %w", known-n, ErrDamaged))
 	}
+	c.badgerWhole = len(report.Damage) == 0 && stale == 0 && n >= known
 	return nil
 }
 
@@ -354,7 +360,7 @@ func (c *checker) repair() error {
 	var err error
 	switch {
 	case c.journalWhole && c.last >= c.found.Changes:
-		err = rebuild(c.ctx, c.dir, c.last, c.fromJournal)
+		err = rebuild(c.ctx, c.dir, c.last, c.newest(journal.Read))
 	case c.badgerWhole:
 		err = c.rebuildFromBadger()
 	default:
@@ -381,17 +387,19 @@ func (c *checker) repair() error {
 	return c.countRepaired()
 }
 
-// fromJournal yields the newest version of each record in the journal.
-func (c *checker) fromJournal(yield func(journal.Entry, error) bool) {
-	for e, err := range journal.Read(c.ctx, filepath.Join(c.dir, journalDir)) {
-		if errors.Is(err, journal.ErrDamaged) {
-			continue
-		}
-		if err == nil && c.versionOf(e).change != e.Change {
-			continue
-		}
-		if !yield(e, err) || err != nil {
-			return
+// newest yields the newest version of each record in the journal, as read gives it.
+func (c *checker) newest(read func(context.Context, string) iter.Seq2[journal.Entry, error]) iter.Seq2[journal.Entry, error] {
+	return func(yield func(journal.Entry, error) bool) {
+		for e, err := range read(c.ctx, filepath.Join(c.dir, journalDir)) {
+			if errors.Is(err, journal.ErrDamaged) {
+				continue
+			}
+			if err == nil && c.versionOf(e).change != e.Change {
+				continue
+			}
+			if !yield(e, err) || err != nil {
+				return
+			}
 		}
 	}
 }
@@ -409,30 +417,25 @@ func (c *checker) rebuildFromBadger() error {
 }
 
 // rebuildFromBoth takes of each record the newest version that is intact
-// anywhere. Badger is read from a copy: it may delete what it finds damaged.
+// anywhere. Badger's tables are read one by one: Badger itself may delete what it
+// finds damaged.
 func (c *checker) rebuildFromBoth() error {
-	copied := filepath.Join(c.dir, "salvage"+unfinished)
-	if err := os.RemoveAll(copied); err != nil {
-		return err
+	for e, err := range journal.Salvage(c.ctx, filepath.Join(c.dir, journalDir)) {
+		if err == nil {
+			c.learn(e)
+		} else if !errors.Is(err, journal.ErrDamaged) {
+			return err
+		}
 	}
-	defer os.RemoveAll(copied)
-	if err := os.CopyFS(filepath.Join(copied, badgerDir), os.DirFS(filepath.Join(c.dir, badgerDir))); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	side := newStore(copied, Options{})
-	if err := side.openBadger(true); err != nil {
-		side.db = nil // there is nothing to be had from it
-	}
-	defer side.abandon()
-	salvaged, ids := side.salvage(c.ctx, c)
+	newer, ids := c.fromTables()
 	nowhere := c.missing(ids)
 	return rebuild(c.ctx, c.dir, c.last+uint64(len(nowhere)), func(yield func(journal.Entry, error) bool) {
-		for e, err := range c.fromJournal {
-			if !yield(e, err) {
+		for e, err := range c.newest(journal.Salvage) {
+			if newer[keyOf(e)].Change <= e.Change && !yield(e, err) {
 				return
 			}
 		}
-		for _, e := range salvaged {
+		for _, e := range newer {
 			if !yield(e, nil) {
 				return
 			}
@@ -445,50 +448,41 @@ func (c *checker) rebuildFromBoth() error {
 	})
 }
 
-// salvage returns what is intact in a damaged Badger and newer than in the
-// journal, and the IDs that its index knows by position. c is told of the records.
-func (s *Store) salvage(ctx context.Context, c *checker) (newer []journal.Entry, ids map[uint64]string) {
-	ids = map[uint64]string{}
-	if s.db == nil {
-		return nil, ids
+// keyOf is the key that Badger has e under.
+func keyOf(e journal.Entry) string {
+	if e.Position == 0 {
+		return string(queryKey(e.Change))
 	}
-	sn := &snapshot{txn: s.db.NewTransaction(false)}
-	defer sn.close()
-	for e := range intact(sn.entries(ctx, indexPrefix)) {
-		if position, err := decodeIndex(e.key, e.raw); err == nil {
-			ids[position] = idPrefix + hex.EncodeToString(e.key[1:])
-		}
-	}
-	take := func(position uint64, e entry) {
-		change, payload, err := decodeRecord(e.key, e.raw)
-		found := journal.Entry{Change: change, Position: position, Data: payload}
-		if err == nil && c.versionOf(found).change < change {
-			newer = append(newer, found)
-		}
-	}
-	for e := range intact(sn.entries(ctx, examplePrefix)) {
-		if position, ok := e.position(); ok && position > 0 {
-			take(position, e)
-		}
-	}
-	for e := range intact(sn.entries(ctx, queryPrefix)) {
-		take(0, e)
-	}
-	for _, e := range newer { // supersedes what the journal has, which is left out
-		c.learn(e)
-	}
-	return newer, ids
+	return string(exampleKey(e.Position))
 }
 
-// intact leaves the errors out.
-func intact(entries iter.Seq2[entry, error]) iter.Seq[entry] {
-	return func(yield func(entry) bool) {
-		for e, err := range entries {
-			if err == nil && !yield(e) {
-				return
+// fromTables returns, by key, what is intact in Badger's tables and newer than in
+// the journal, and the IDs that the index knows by position.
+func (c *checker) fromTables() (newer map[string]journal.Entry, ids map[uint64]string) {
+	newer, ids = map[string]journal.Entry{}, map[uint64]string{}
+	_, wrong, _ := compareSeal(c.dir) // without a seal, all tables are tried
+	damaged := func(name string) bool {
+		return slices.ContainsFunc(wrong, func(w fileError) bool { return w.name == name })
+	}
+	for e := range tableRecords(c.dir, damaged) {
+		if e.key[0] == indexPrefix {
+			if position, err := decodeIndex(e.key, e.raw); err == nil {
+				ids[position] = idPrefix + hex.EncodeToString(e.key[1:])
 			}
+			continue
+		}
+		found := journal.Entry{}
+		found.Position, _ = e.position()
+		if e.key[0] != examplePrefix && e.key[0] != queryPrefix || (found.Position == 0) != (e.key[0] == queryPrefix) {
+			continue
+		}
+		var err error
+		if found.Change, found.Data, err = decodeRecord(e.key, e.raw); err == nil && c.versionOf(found).change < found.Change {
+			newer[string(e.key)] = found
+			c.learn(found)
 		}
 	}
+	return newer, ids
 }
 
 // missing lists the positions that nothing is known of, and reports them lost.

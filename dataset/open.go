@@ -168,6 +168,9 @@ func (s *Store) openReadOnly(why error) error {
 // as stored.
 func (s *Store) prepareFiles(sealed bool) error {
 	if !sealed {
+		if err := checkTables(s.dir); err != nil {
+			return err
+		}
 		for _, name := range []string{badgerDir, journalDir} {
 			err := syncFiles(filepath.Join(s.dir, name))
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {

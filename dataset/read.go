@@ -151,7 +151,7 @@ type entry struct{ key, raw []byte }
 
 // position returns where the example of e stands, if e is an example.
 func (e entry) position() (uint64, bool) {
-	if len(e.key) != len(exampleKey(0)) {
+	if len(e.key) != len(exampleKey(0)) || e.key[0] != examplePrefix {
 		return 0, false
 	}
 	return binary.BigEndian.Uint64(e.key[1:]), true

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"os"
 	"path/filepath"
 )
 
@@ -14,12 +15,37 @@ import (
 // ErrDamaged in its place; only ctx, and an error of the file system, end the
 // sequence.
 func Read(ctx context.Context, dir string) iter.Seq2[Entry, error] {
-	return ReadSince(ctx, dir, 0)
+	return readSince(ctx, dir, 0, false)
+}
+
+// Salvage yields what Read does, and the intact changes of a torn end. Some of
+// those may never have been acknowledged.
+func Salvage(ctx context.Context, dir string) iter.Seq2[Entry, error] {
+	return readSince(ctx, dir, 0, true)
+}
+
+// Torn reports whether something follows the last whole group: what a crash left,
+// or a damaged group.
+func Torn(dir string) (bool, error) {
+	numbers, err := segments(dir)
+	if err != nil || len(numbers) == 0 {
+		return false, err
+	}
+	last := numbers[len(numbers)-1]
+	path := filepath.Join(dir, segmentName(last))
+	s := &scan{final: true, yield: func(Entry, error) bool { return true }}
+	s.run(path, last, headerOf(dir, last).After)
+	info, err := os.Stat(path)
+	return err == nil && info.Size() > s.end, err
 }
 
 // ReadSince yields the changes with numbers above change. Segments that hold none
 // of them are not read.
 func ReadSince(ctx context.Context, dir string, change uint64) iter.Seq2[Entry, error] {
+	return readSince(ctx, dir, change, false)
+}
+
+func readSince(ctx context.Context, dir string, change uint64, keepTorn bool) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		numbers, err := segments(dir)
 		if err == nil && len(numbers) == 0 {
@@ -37,29 +63,38 @@ func ReadSince(ctx context.Context, dir string, change uint64) iter.Seq2[Entry, 
 		if first > 0 {
 			due = numbers[first]
 		}
-		read(ctx, dir, numbers[first:], due, after, func(e Entry, err error) bool {
+		r := reading{ctx, dir, keepTorn, func(e Entry, err error) bool {
 			return err == nil && e.Change <= change || yield(e, err)
-		})
+		}}
+		r.segments(numbers[first:], due, after)
 	}
 }
 
-// read yields what the segments with these numbers hold. The first should have
-// the number due, and follow upon change after.
-func read(ctx context.Context, dir string, numbers []int, due int, after uint64, yield func(Entry, error) bool) {
+// reading passes what is read to yield, until that returns false.
+type reading struct {
+	ctx      context.Context
+	dir      string
+	keepTorn bool
+	yield    func(Entry, error) bool
+}
+
+// segments reads those with the given numbers. The first should have the number
+// due, and follow upon change after.
+func (r reading) segments(numbers []int, due int, after uint64) {
 	for i, n := range numbers {
 		for ; due < n; due++ {
-			if !yield(Entry{}, fmt.Errorf("%s: %w: it is missing", segmentName(due), ErrDamaged)) {
+			if !r.yield(Entry{}, fmt.Errorf("%s: %w: it is missing", segmentName(due), ErrDamaged)) {
 				return
 			}
-			after = headerOf(dir, n).After
+			after = headerOf(r.dir, n).After
 		}
 		due++
-		s := &scan{final: i == len(numbers)-1, yield: func(e Entry, err error) bool {
-			return ctx.Err() == nil && yield(e, err)
+		s := &scan{final: i == len(numbers)-1, keep: r.keepTorn, yield: func(e Entry, err error) bool {
+			return r.ctx.Err() == nil && r.yield(e, err)
 		}}
-		s.run(filepath.Join(dir, segmentName(n)), n, after)
-		if err := ctx.Err(); err != nil {
-			yield(Entry{}, err)
+		s.run(filepath.Join(r.dir, segmentName(n)), n, after)
+		if err := r.ctx.Err(); err != nil {
+			r.yield(Entry{}, err)
 			return
 		}
 		if s.stopped {

@@ -14,6 +14,7 @@ import (
 type scan struct {
 	name  string
 	final bool // no segment follows
+	keep  bool // a torn end is yielded too, as damage
 	yield func(Entry, error) bool
 
 	last     uint64 // last change of whole groups; before the first, of earlier segments
@@ -135,7 +136,7 @@ func (s *scan) emit() {
 
 // finish ends the segment.
 func (s *scan) finish() {
-	if s.final && !s.snapshot && !s.footed {
+	if s.final && !s.snapshot && !s.footed && !s.keep {
 		return // what is pending and held was torn off
 	}
 	s.flush()
