@@ -38,6 +38,7 @@ var mayImport = map[string][]string{
 	"dataset":                 {"llm"},
 	"dataset/forms":           {"llm", "dataset"},
 	"dataset/clean":           {"llm", "dataset"},
+	"dataset/socket":          {"llm", "dataset"},
 	"trainer":                 {"llm", "dataset", "models", "scripts"},
 }
 
