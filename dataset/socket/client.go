@@ -48,7 +48,9 @@ const dialTime = 5 * time.Second
 
 // Dial reaches the process that serves the store on path. The error wraps
 // ErrUnreachable where there is none, or it does not answer, and ErrProtocol.
-func Dial(ctx context.Context, path string) (*Client, error) {
+func Dial(ctx context.Context, path string) (*Client, error) { return reach(ctx, path, dialTime) }
+
+func reach(ctx context.Context, path string, timeout time.Duration) (*Client, error) {
 	c := &Client{path: path}
 	c.http = &http.Client{Transport: &http.Transport{
 		DialContext:           c.dial,
@@ -56,7 +58,7 @@ func Dial(ctx context.Context, path string) (*Client, error) {
 		MaxIdleConnsPerHost:   16,
 		ExpectContinueTimeout: 24 * time.Hour, // for ever: ctx ends it
 	}}
-	bounded, cancel := context.WithTimeout(ctx, dialTime)
+	bounded, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	var err error
 	if c.owner, err = one[Owner](bounded, c, call{name: "owner"}); err != nil {
@@ -173,14 +175,22 @@ func understood(resp *http.Response) error {
 // its end, and ctx, are an error that is the last thing yielded.
 func stream[T any](ctx context.Context, c *Client, ca call) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		var zero T
 		resp, err := c.send(ctx, ca)
 		if err != nil {
+			var zero T
 			yield(zero, ca.error(err))
 			return
 		}
 		defer resp.Body.Close()
-		for dec := json.NewDecoder(bufio.NewReaderSize(resp.Body, 64<<10)); ; {
+		decode[T](ctx, ca, resp.Body)(yield)
+	}
+}
+
+// decode is stream for an answer whose lines are in body.
+func decode[T any](ctx context.Context, ca call, body io.Reader) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var zero T
+		for dec := json.NewDecoder(bufio.NewReaderSize(body, 64<<10)); ; {
 			var l line[T]
 			err := dec.Decode(&l)
 			switch {
@@ -191,7 +201,7 @@ func stream[T any](ctx context.Context, c *Client, ca call) iter.Seq2[T, error] 
 				yield(zero, ca.error(fmt.Errorf("%w: %w", ErrLost, err)))
 				return
 			case l.End:
-				_, _ = io.Copy(io.Discard, resp.Body) // so that the connection can be used again
+				_, _ = io.Copy(io.Discard, body) // so that the connection can be used again
 				return
 			}
 			v := zero
