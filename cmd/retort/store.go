@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"os"
 
@@ -34,12 +33,7 @@ func (r *retort) store() (exampleStore, error) {
 		return nil, err
 	}
 	s, err := socket.Open(r.interrupted, dir, dataset.Options{Policy: r.policy()})
-	switch {
-	case errors.Is(err, socket.ErrProtocol):
-		return nil, withHint(err, "wait for it to end, or use the same version")
-	case errors.Is(err, dataset.ErrBusy):
-		return nil, withHint(err, "another retort is using it and does not answer; wait for it to end")
-	case err != nil:
+	if err != nil {
 		return nil, err
 	}
 	r.openedStore = s

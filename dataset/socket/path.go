@@ -19,9 +19,9 @@ func Path(dir string) string { return filepath.Join(dir, "socket") }
 // 104 on a Mac, with the zero byte.
 const maxAddress = 103
 
-// listen makes the socket for path. Where path is too long for one, or others
-// may enter its folder, the socket lies in a new folder for temporary files, and
-// path is a file that says where. The caller must hold the store, so whatever is
+// listen makes the socket for path. Where path is too long for one, others may
+// enter its folder, or its file system has no sockets, the socket lies in a new
+// folder for temporary files, and path is a file that says where. The caller must hold the store, so whatever is
 // left at path was a dead process's; one that answers all the same is an error.
 func listen(path string) (l net.Listener, remove func(), err error) {
 	if path, err = filepath.Abs(path); err != nil {
@@ -31,8 +31,9 @@ func listen(path string) (l net.Listener, remove func(), err error) {
 		return nil, nil, err
 	}
 	if len(path) <= maxAddress && private(filepath.Dir(path)) {
-		l, err := bind(path)
-		return l, func() { os.Remove(path) }, err
+		if l, err := bind(path); err == nil {
+			return l, func() { os.Remove(path) }, nil
+		}
 	}
 	dir, err := os.MkdirTemp("", "retort-") // mode 0700
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -380,6 +381,33 @@ func TestStore_triesAnew(t *testing.T) {
 	}
 	shut(t, mute)
 	mustPut(t, second, newExample(1))
+}
+
+// A holder that fails each time is not asked for ever.
+func TestStore_givesUp(t *testing.T) {
+	dir := storeDir(t)
+	held(t, dir)
+	var asked atomic.Int32
+	lies(t, dir, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(protocolHeader, protocol)
+		if r.URL.Path == "/owner" {
+			fmt.Fprintln(w, `{"value":{"pid":1}}{"end":true}`)
+			return
+		}
+		asked.Add(1)
+		panic(http.ErrAbortHandler)
+	})
+	s := shared(t, dir)
+	s.patience = 50 * time.Millisecond
+	if _, err := s.Put(t.Context(), newExample(1)); !errors.Is(err, ErrLost) || asked.Load() < 2 {
+		t.Errorf("%v after %d tries, want ErrLost after several", err, asked.Load())
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	s.patience = time.Hour
+	if _, err := s.Put(ctx, newExample(1)); !errors.Is(err, context.Canceled) {
+		t.Errorf("canceled: %v", err)
+	}
 }
 
 // FuzzAnswer reads anything as an answer: it must come to an end, and only

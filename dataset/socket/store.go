@@ -63,7 +63,7 @@ func Open(ctx context.Context, dir string, opts dataset.Options) (*Store, error)
 
 // take makes this process the holder, or finds the one that is.
 func (s *Store) take(ctx context.Context, deadline time.Time) error {
-	for wait := 2 * time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
+	for wait := firstWait; ; wait = longer(wait) {
 		held, busy := dataset.Open(s.dir, s.opts)
 		if busy == nil {
 			s.holder = held
@@ -85,10 +85,7 @@ func (s *Store) take(ctx context.Context, deadline time.Time) error {
 		case time.Now().After(deadline):
 			return busy
 		}
-		select {
-		case <-time.After(wait/2 + rand.N(wait)): // apart from others who wait for the same
-		case <-ctx.Done():
-		}
+		pause(ctx, wait)
 	}
 }
 
@@ -108,20 +105,38 @@ func (s *Store) current(ctx context.Context, failed holder, deadline time.Time) 
 }
 
 // do makes a call, and makes it again with the next holder while again allows it
-// for the error.
+// for the error. It gives up after patience without success.
 func (s *Store) do(ctx context.Context, again func(error) bool, call func(holder) error) error {
 	h, err := s.current(ctx, nil, time.Time{})
 	var deadline time.Time
-	for err == nil {
-		if err = call(h); !again(err) {
+	for wait := firstWait; err == nil; wait = longer(wait) {
+		began := time.Now()
+		err = call(h)
+		now := time.Now()
+		if deadline.IsZero() || now.Sub(began) > s.patience { // it went on well for long
+			deadline, wait = now.Add(s.patience), firstWait
+		}
+		if !again(err) || now.After(deadline) {
 			return err
 		}
-		if deadline.IsZero() {
-			deadline = time.Now().Add(s.patience)
-		}
+		pause(ctx, wait) // a holder may be there that fails each time
 		h, err = s.current(ctx, h, deadline)
 	}
 	return err
+}
+
+// firstWait is how long a try waits for what has failed a moment ago.
+const firstWait = 2 * time.Millisecond
+
+func longer(wait time.Duration) time.Duration { return min(2*wait, 200*time.Millisecond) }
+
+// pause waits about that long, apart from others who wait for the same, or until
+// ctx ends.
+func pause(ctx context.Context, wait time.Duration) {
+	select {
+	case <-time.After(wait/2 + rand.N(wait)):
+	case <-ctx.Done():
+	}
 }
 
 // notTaken allows a call again that certainly changed nothing.
