@@ -204,6 +204,36 @@ func checkThere(t *testing.T, h holder, n int) {
 	}
 }
 
+// All that one process does at once goes on when the holder ends: with one
+// takeover, not one each.
+func TestStore_manyCallersTakeOver(t *testing.T) {
+	dir := storeDir(t)
+	first, second := shared(t, dir), shared(t, dir)
+	const callers, each = 8, 30
+	var begun, done sync.WaitGroup
+	begun.Add(callers)
+	for w := range callers {
+		done.Go(func() {
+			for n := range each {
+				if n == each/2 {
+					begun.Done()
+				}
+				n := w*each + n
+				if _, err := second.Put(t.Context(), newExample(n)); err != nil {
+					t.Errorf("put %d: %v", n, err)
+				}
+				checkThere(t, second, n)
+			}
+		})
+	}
+	begun.Wait()
+	shut(t, first)
+	done.Wait()
+	if st, err := second.Stats(t.Context()); err != nil || st.Total != callers*each || !second.Held() {
+		t.Errorf("%d examples, %v; held is %v", st.Total, err, second.Held())
+	}
+}
+
 // Queries must be logged once each, whoever holds the store meanwhile.
 func TestStore_logsOnceThroughManyHolders(t *testing.T) {
 	dir := storeDir(t)
