@@ -26,7 +26,7 @@ const grace = 5 * time.Second
 
 // Server gives other processes the use of a store that this one holds.
 type Server struct {
-	store  *dataset.Store
+	store  holder
 	http   *http.Server
 	remove func()        // the socket's files
 	served chan struct{} // closed when no connection is accepted any more
@@ -40,7 +40,9 @@ type Server struct {
 // Serve serves store on the socket for path, usually Path of the store's folder,
 // until Close. What a dead process left at path is replaced; where a live one
 // answers there, the error wraps syscall.EADDRINUSE.
-func Serve(store *dataset.Store, path string) (*Server, error) {
+func Serve(store *dataset.Store, path string) (*Server, error) { return serve(store, path) }
+
+func serve(store holder, path string) (*Server, error) {
 	l, remove, err := listen(path)
 	if err != nil {
 		return nil, fmt.Errorf("serve the store on %q: %w", path, err)
