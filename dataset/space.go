@@ -42,6 +42,9 @@ func (u diskUse) toClose() uint64 { return u.logs + closeMargin }
 func measure(dir string) (diskUse, error) {
 	var use diskUse
 	entries, err := os.ReadDir(filepath.Join(dir, badgerDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return use, nil // a store to be
+	}
 	if err != nil {
 		return use, err
 	}
