@@ -20,6 +20,8 @@ type exampleStore interface {
 	Stats(ctx context.Context) (dataset.Stats, error)
 	PutQueries(ctx context.Context, queries ...dataset.Query) error
 	Queries(ctx context.Context) iter.Seq2[dataset.Query, error]
+	Forget(ctx context.Context, ids ...string) (n int, err error)
+	Backup(ctx context.Context, path string) (dataset.BackupReport, error)
 }
 
 // store opens the store and serves it to other processes until closeStore, or

@@ -86,6 +86,22 @@ func (c *Client) Verify(ctx context.Context) (dataset.Report, error) {
 	return r.report(), err
 }
 
+// Forget is dataset.Store.Forget. After an error that wraps ErrLost it may be
+// called again.
+func (c *Client) Forget(ctx context.Context, ids ...string) (n int, err error) {
+	return one[int](ctx, c, formCall("forget", "forget", url.Values{"id": ids}))
+}
+
+// Backup is dataset.Store.Backup: the holder writes the file. A relative path is
+// one from this process's folder.
+func (c *Client) Backup(ctx context.Context, path string) (dataset.BackupReport, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return dataset.BackupReport{}, fmt.Errorf("back up to %q: %w", path, err)
+	}
+	return one[dataset.BackupReport](ctx, c, formCall("backup", fmt.Sprintf("back up to %q", path), url.Values{"path": {path}}))
+}
+
 // addLine adds v to a body of JSON lines.
 func addLine(body *bytes.Buffer, v any) error {
 	data, err := json.Marshal(v)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"path/filepath"
 
 	"retort/dataset"
 )
@@ -126,6 +127,29 @@ func (s *Store) Queries(ctx context.Context) iter.Seq2[dataset.Query, error] {
 func (s *Store) Verify(ctx context.Context) (r dataset.Report, err error) {
 	err = s.do(ctx, unanswered, func(h holder) (err error) {
 		r, err = h.Verify(ctx)
+		return err
+	})
+	return r, err
+}
+
+// Forget is dataset.Store.Forget. Where the holder ended before it answered, the
+// next one is asked again, and n counts what that one still had.
+func (s *Store) Forget(ctx context.Context, ids ...string) (n int, err error) {
+	err = s.do(ctx, unanswered, func(h holder) (err error) {
+		n, err = h.Forget(ctx, ids...)
+		return err
+	})
+	return n, err
+}
+
+// Backup is dataset.Store.Backup: the holder writes the file. A relative path is
+// one from this process's folder.
+func (s *Store) Backup(ctx context.Context, path string) (r dataset.BackupReport, err error) {
+	if path, err = filepath.Abs(path); err != nil {
+		return r, fmt.Errorf("back up to %q: %w", path, err)
+	}
+	err = s.do(ctx, unanswered, func(h holder) (err error) {
+		r, err = h.Backup(ctx, path)
 		return err
 	})
 	return r, err

@@ -29,6 +29,8 @@ func (s *Server) routes() http.Handler {
 		"putqueries": list(s.putQueries),
 		"queries":    form(s.queries),
 		"verify":     form(s.verify),
+		"forget":     form(s.forget),
+		"backup":     form(s.backup),
 	} {
 		mux.Handle("POST /"+name, s.handle(do))
 	}
@@ -80,4 +82,12 @@ func (s *Server) queries(ctx context.Context, _ url.Values) (iter.Seq2[dataset.Q
 func (s *Server) verify(ctx context.Context, _ url.Values) (iter.Seq2[report, error], error) {
 	r, err := s.store.Verify(ctx)
 	return single(reportOf(r), err), nil
+}
+
+func (s *Server) forget(ctx context.Context, form url.Values) (iter.Seq2[int, error], error) {
+	return single(s.store.Forget(ctx, form["id"]...)), nil
+}
+
+func (s *Server) backup(ctx context.Context, form url.Values) (iter.Seq2[dataset.BackupReport, error], error) {
+	return single(s.store.Backup(ctx, form.Get("path"))), nil
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -84,6 +86,11 @@ var steps = []step{
 		return nil, h.PutQueries(ctx, dataset.Query{At: newQuery(1).At, Confidence: math.NaN()})
 	}},
 	{"queries", func(ctx context.Context, h holder) (any, error) { return items(h.Queries(ctx)), nil }},
+	{"forget", forgetWith(newExample(7).ID, newExample(8).ID, "ffffffffffff")},
+	{"forget again", forgetWith(newExample(7).ID)},
+	{"forget nothing", forgetWith()},
+	{"get what is forgotten", getWith(newExample(7).ID)},
+	{"all but what is forgotten", allWith(dataset.Filter{})},
 	{"verify", func(ctx context.Context, h holder) (any, error) { return h.Verify(ctx) }},
 }
 
@@ -130,6 +137,10 @@ func preferWith(p dataset.Preference) func(context.Context, holder) (any, error)
 		worse, better, err := h.Prefer(ctx, p)
 		return []dataset.Example{worse, better}, err
 	}
+}
+
+func forgetWith(ids ...string) func(context.Context, holder) (any, error) {
+	return func(ctx context.Context, h holder) (any, error) { return h.Forget(ctx, ids...) }
 }
 
 func allWith(f dataset.Filter) func(context.Context, holder) (any, error) {
@@ -253,6 +264,24 @@ func TestSame_canceled(t *testing.T) {
 		want, got := do(direct), do(c)
 		if !errors.Is(got, context.Canceled) || strings.ReplaceAll(got.Error(), dirs[1], dirs[0]) != want.Error() {
 			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
+}
+
+// A backup is written where the caller is, not where the holder is.
+func TestBackup_relativePath(t *testing.T) {
+	dir := storeDir(t)
+	s := held(t, dir)
+	mustPut(t, s, newExample(1))
+	_, c := served(t, dir, s)
+	elsewhere := t.TempDir()
+	t.Chdir(elsewhere)
+	for name, h := range map[string]holder{"reached": c, "shared": shared(t, dir)} {
+		if _, err := h.Backup(t.Context(), name); err != nil {
+			t.Error(err)
+		}
+		if info, err := os.Stat(filepath.Join(elsewhere, name)); err != nil || info.Size() == 0 {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
