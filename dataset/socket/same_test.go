@@ -91,6 +91,7 @@ var steps = []step{
 	{"forget nothing", forgetWith()},
 	{"get what is forgotten", getWith(newExample(7).ID)},
 	{"all but what is forgotten", allWith(dataset.Filter{})},
+	{"back up to a folder", func(ctx context.Context, h holder) (any, error) { return h.Backup(ctx, os.TempDir()) }},
 	{"verify", func(ctx context.Context, h holder) (any, error) { return h.Verify(ctx) }},
 }
 
