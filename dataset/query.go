@@ -112,15 +112,24 @@ func (s *Store) PutQueries(ctx context.Context, queries ...Query) error {
 	return nil
 }
 
+// Validate refuses, with an error that wraps ErrInvalid, what could not be read
+// back as it is.
+func (q Query) Validate() error {
+	for _, m := range q.Members {
+		if !utf8.ValidString(m.Error) {
+			return fmt.Errorf("%w: an error text is not UTF-8", ErrInvalid)
+		}
+	}
+	return nil
+}
+
 func encodeQuery(q Query) ([]byte, error) {
 	if q.At.IsZero() {
 		q.At = time.Now()
 	}
 	q.At = q.At.UTC()
-	for _, m := range q.Members {
-		if !utf8.ValidString(m.Error) {
-			return nil, fmt.Errorf("%w: an error text is not UTF-8", ErrInvalid)
-		}
+	if err := q.Validate(); err != nil {
+		return nil, err
 	}
 	payload, err := json.Marshal(q)
 	if err != nil {

@@ -42,7 +42,7 @@ const importBatch = 1000
 // importing is one import on its way.
 type importing struct {
 	r     *retort
-	store *dataset.Store
+	store exampleStore
 	plain dataset.Example // quality, task type and file name of each example
 	aside io.Writer       // for bad items
 	batch []dataset.Example

@@ -35,9 +35,11 @@ var mayImport = map[string][]string{
 	"ensemble/judge":          {"llm"},
 	"ensemble/meaning":        nil,
 	"ensemble/routing":        {"llm"},
-	"dataset":                 {"llm"},
+	"dataset":                 {"llm", "dataset/journal"},
+	"dataset/journal":         nil,
 	"dataset/forms":           {"llm", "dataset"},
 	"dataset/clean":           {"llm", "dataset"},
+	"dataset/socket":          {"llm", "dataset"},
 	"trainer":                 {"llm", "dataset", "models", "scripts"},
 }
 

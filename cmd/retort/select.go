@@ -101,7 +101,7 @@ func runExamplesSelect(ctx context.Context, c *cli.Context, r *retort) error {
 }
 
 // bothSides returns the examples of c's task and quality, by side.
-func bothSides(ctx context.Context, store *dataset.Store, c *cli.Context) (train, heldOut []dataset.Example, err error) {
+func bothSides(ctx context.Context, store exampleStore, c *cli.Context) (train, heldOut []dataset.Example, err error) {
 	filter := dataset.Filter{TaskType: c.String("task-type"), MinQuality: c.Float64("min-quality")}
 	for ex, err := range store.All(ctx, filter) {
 		if err != nil {

@@ -160,5 +160,5 @@ func retortWith(t *testing.T, text string) *retort {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newRetort(&program{stdout: os.Stdout, stderr: os.Stderr}, cfg, false)
+	return newRetort(t.Context(), &program{stdout: os.Stdout, stderr: os.Stderr}, cfg, false)
 }

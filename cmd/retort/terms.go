@@ -47,7 +47,7 @@ func runsHere(id string) bool {
 
 // exportable are the examples that match filter and may leave the store; of those
 // that may not, it counts one in left.
-func (r *retort) exportable(ctx context.Context, store *dataset.Store, filter dataset.Filter, left *int) iter.Seq2[dataset.Example, error] {
+func (r *retort) exportable(ctx context.Context, store exampleStore, filter dataset.Filter, left *int) iter.Seq2[dataset.Example, error] {
 	return func(yield func(dataset.Example, error) bool) {
 		for ex, err := range store.All(ctx, filter) {
 			if err == nil && r.forbids(ex) != "" {
