@@ -14,10 +14,10 @@ import (
 
 // BackupReport says what Backup wrote.
 type BackupReport struct {
-	Records int    // examples and queries that were added to the file, or newer versions of them
-	Whole   bool   // the file was written anew, not added to
-	Bytes   int64  // size of the file
-	Change  uint64 // number of the last change that it has
+	Records int    `json:"records"` // examples and queries that were added to the file, or newer versions of them
+	Whole   bool   `json:"whole"`   // the file was written anew, not added to
+	Bytes   int64  `json:"bytes"`   // size of the file
+	Change  uint64 `json:"change"`  // number of the last change that it has
 }
 
 // Backup brings the file at path up to date with the store, and makes it where

@@ -105,6 +105,8 @@ func (p *program) printHint(err error) {
 		fmt.Fprintln(p.stderr, "hint:", h.Hint())
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, dataset.ErrNoSpace):
 		fmt.Fprintln(p.stderr, "hint: free some space, or have the data folder on another disk (--home, RETORT_HOME)")
+	case errors.Is(err, dataset.ErrDamaged):
+		fmt.Fprintln(p.stderr, "hint: `retort examples fsck --repair` makes good what is intact in the journal")
 	case errors.Is(err, socket.ErrProtocol):
 		fmt.Fprintln(p.stderr, "hint: wait for that process to end, or use the same version")
 	case errors.Is(err, dataset.ErrBusy):

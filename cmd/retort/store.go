@@ -20,6 +20,7 @@ type exampleStore interface {
 	Stats(ctx context.Context) (dataset.Stats, error)
 	PutQueries(ctx context.Context, queries ...dataset.Query) error
 	Queries(ctx context.Context) iter.Seq2[dataset.Query, error]
+	Verify(ctx context.Context) (dataset.Report, error)
 	Forget(ctx context.Context, ids ...string) (n int, err error)
 	Backup(ctx context.Context, path string) (dataset.BackupReport, error)
 }
