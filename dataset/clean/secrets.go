@@ -11,11 +11,9 @@ import (
 // second (it compiles 222 patterns), so that is done once, and only when needed.
 var leaks = sync.OnceValues(detect.NewDetectorDefaultConfig)
 
-// secretScan looks for keys and passwords in examples.
-type secretScan struct {
-	mu       sync.Mutex // gitleaks' detectors are not made for several at once
-	detector *detect.Detector
-}
+// secretScan looks for keys and passwords in examples. Several goroutines may use
+// it, as gitleaks itself scans files.
+type secretScan struct{ detector *detect.Detector }
 
 func newSecretScan() (*secretScan, error) {
 	d, err := leaks()
@@ -28,8 +26,6 @@ func newSecretScan() (*secretScan, error) {
 // find names the rule that text breaks, "" if none. The secret itself is never
 // part of it, since reports are shown and kept.
 func (s *secretScan) find(text string) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if found := s.detector.DetectString(text); len(found) > 0 {
 		return found[0].RuleID
 	}
