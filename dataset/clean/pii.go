@@ -8,7 +8,8 @@ import (
 
 // personal is the table of personal data that can be told by form alone. Names
 // and addresses cannot, and are not looked for. A pattern is only tried on texts
-// that have its sign and so many digits, which is far quicker found out.
+// that have its sign and so many digits with nothing but spaces and "()./-" between
+// them, which is far quicker found out.
 var personal = []struct {
 	kind    string
 	sign    string
@@ -17,7 +18,7 @@ var personal = []struct {
 	valid   func(match string) bool
 }{
 	{"email address", "@", 0, regexp.MustCompile(`(?i)\b[a-z0-9._%+-]+@(?:[a-z0-9-]+\.)+[a-z]{2,24}\b`), validEmail},
-	{"IBAN", "", 4, regexp.MustCompile(`\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b`), validIBAN},
+	{"IBAN", "", 2, regexp.MustCompile(`\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b`), validIBAN},
 	{"card number", "", 13, regexp.MustCompile(`\b[2-6]\d{3}(?:[ -]?\d){9,15}\b`), validCard},
 	{"phone number", "+", 8, regexp.MustCompile(`\+\d[\d ()./-]{6,20}\d\b`), validPhone},
 	{"phone number", "", 10, regexp.MustCompile(`\(\d{3}\) ?\d{3}[ -]\d{4}\b|\b\d{3}[-.]\d{3}[-.]\d{4}\b`), validPhone},
@@ -28,12 +29,7 @@ var personal = []struct {
 
 // findPersonal names the kind of the first personal data in text, "" if none.
 func findPersonal(text string) string {
-	digits := 0
-	for i := range len(text) {
-		if text[i]-'0' <= 9 {
-			digits++
-		}
-	}
+	digits := digitsTogether(text)
 	for _, p := range personal {
 		if digits < p.digits || !strings.Contains(text, p.sign) {
 			continue
@@ -45,6 +41,21 @@ func findPersonal(text string) string {
 		}
 	}
 	return ""
+}
+
+// digitsTogether is the largest number of digits that stand together.
+func digitsTogether(text string) (most int) {
+	n := 0
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c >= '0' && c <= '9':
+			n++
+			most = max(most, n)
+		case strings.IndexByte(" ()./-", c) < 0:
+			n = 0
+		}
+	}
+	return most
 }
 
 // validEmail leaves out the domains that are reserved for examples.
