@@ -15,6 +15,7 @@ require (
 	github.com/hybridgroup/yzma v1.27.0
 	github.com/joho/godotenv v1.5.1
 	github.com/jupiterrider/ffi v0.7.0
+	github.com/klauspost/compress v1.18.5
 	github.com/ollama/ollama v0.17.4
 	github.com/parquet-go/parquet-go v0.32.0
 	github.com/rogpeppe/go-internal v1.16.0
@@ -152,7 +153,6 @@ require (
 	github.com/henvic/httpretty v0.1.4 // indirect
 	github.com/invopop/jsonschema v0.14.0 // indirect
 	github.com/json-iterator/go v1.1.12 // indirect
-	github.com/klauspost/compress v1.18.5 // indirect
 	github.com/mailru/easyjson v0.7.7 // indirect
 	github.com/mitchellh/colorstring v0.0.0-20190213212951-d06e56a500db // indirect
 	github.com/mitchellh/go-homedir v1.1.0 // indirect

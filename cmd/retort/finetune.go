@@ -110,6 +110,7 @@ func (r *retort) selectExamples(ctx context.Context, store exampleStore, c *cli.
 	if err != nil {
 		return sel, nil, err
 	}
+	r.remember(cleaningOf(sel, c, "finetune"))
 	r.noteExcluded(sel)
 	if len(sel.Kept) == 0 {
 		return sel, nil, withHint(errors.New("no examples to train on"), noExamplesHint(len(train)))
