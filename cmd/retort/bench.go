@@ -1,8 +1,8 @@
 package main
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -116,11 +116,11 @@ func saveBench(path string, v any) error {
 	if path == "" {
 		return nil
 	}
-	data, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
+	var text bytes.Buffer
+	if err := (output{stdout: &text, asJSON: true}).object(v); err != nil {
 		return err
 	}
-	return os.WriteFile(path, append(data, '\n'), 0o600)
+	return os.WriteFile(path, text.Bytes(), 0o600)
 }
 
 // chosenWorks checks what the command line says of the works to run, and returns

@@ -134,6 +134,7 @@ func stepWriters(ctx context.Context, b benchStep) (map[string]float64, error) {
 
 // stepFill is one process's way from nothing to an exported file.
 func stepFill(ctx context.Context, b benchStep) (map[string]float64, error) {
+	own := watchMemory()
 	err := inStore(b.dir, func(s *dataset.Store) error {
 		if _, err := b.ingest(ctx, s); err != nil {
 			return err
@@ -141,11 +142,38 @@ func stepFill(ctx context.Context, b benchStep) (map[string]float64, error) {
 		_, err := b.export(ctx, s)
 		return err
 	})
-	values := map[string]float64{}
+	values := map[string]float64{"own_peak_bytes": own()}
 	if peak, known := bench.PeakMemory(); known == nil {
 		values["peak_bytes"] = float64(peak)
 	}
 	return values, err
+}
+
+// watchMemory looks at this process's own memory from time to time, until peak is
+// called: the system keeps no peak of it.
+func watchMemory() (peak func() float64) {
+	stop, ended := make(chan struct{}), make(chan struct{})
+	most := int64(0)
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			if now, err := bench.OwnMemory(); err == nil {
+				most = max(most, now)
+			}
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	return func() float64 {
+		close(stop)
+		<-ended
+		return float64(most)
+	}
 }
 
 // export writes all examples to b.out and returns the rate.

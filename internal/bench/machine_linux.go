@@ -130,6 +130,16 @@ func PeakMemory() (int64, error) {
 	return n, nil
 }
 
+// OwnMemory returns the resident bytes of this process that are no part of a file,
+// so that the system cannot take them back by forgetting what it can read again.
+func OwnMemory() (int64, error) {
+	n, err := kilobytes(field("/proc/self/status", "RssAnon"))
+	if err != nil {
+		return 0, fmt.Errorf("own memory: %w", err)
+	}
+	return n, nil
+}
+
 func kilobytes(s string) (int64, error) {
 	n, err := strconv.ParseInt(strings.TrimSuffix(s, " kB"), 10, 64)
 	return n << 10, err

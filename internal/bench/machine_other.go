@@ -24,3 +24,6 @@ func Memory([]int) (resident, proportional int64, err error) {
 
 // PeakMemory is told by Linux alone.
 func PeakMemory() (int64, error) { return 0, fmt.Errorf("peak memory: %w", errors.ErrUnsupported) }
+
+// OwnMemory is told by Linux alone.
+func OwnMemory() (int64, error) { return 0, fmt.Errorf("own memory: %w", errors.ErrUnsupported) }
