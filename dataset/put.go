@@ -123,13 +123,17 @@ func encodeExample(ex Example) ([]byte, error) {
 	return payload, nil
 }
 
+// maxChunk is how many bytes of new examples are one change: a thousand of 1 KiB,
+// so that these cost one commit. With maxBatch it is what one transaction may hold.
+const maxChunk = maxBatch + maxBatch/4
+
 // chunks cuts items so that each piece fits one transaction.
 func chunks(items []item) iter.Seq[[]item] {
 	return func(yield func([]item) bool) {
 		size, start := 0, 0
 		for i, it := range items {
 			n := len(it.payload) + exampleOverhead
-			if size+n > maxBatch && i > start {
+			if size+n > maxChunk && i > start {
 				if !yield(items[start:i]) {
 					return
 				}
