@@ -15,8 +15,8 @@ import (
 )
 
 // maxBatch is the size, in bytes, at which a group takes no further change. No
-// single change is larger, so a group stays below twice this, which with
-// Badger's own overhead fits the 2.4 MiB that it allows a transaction.
+// single change is larger than maxChunk, so a group stays below the sum of both,
+// which with Badger's own overhead fits the 2.4 MiB that it allows a transaction.
 const maxBatch = 1 << 20
 
 // A change is one wish of one caller.

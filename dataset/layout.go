@@ -3,7 +3,6 @@ package dataset
 import (
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -125,8 +124,8 @@ type stored struct {
 
 // example decodes s.
 func (s stored) example() (Example, error) {
-	var ex Example
-	if err := json.Unmarshal(s.payload, &ex); err != nil {
+	ex, err := decodeExample(s.payload)
+	if err != nil {
 		return Example{}, fmt.Errorf("record of example %d: %w: %v", s.position, ErrDamaged, err)
 	}
 	return ex, nil

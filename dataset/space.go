@@ -13,7 +13,7 @@ import (
 // Badger's that nobody can guard. So there must be room, before each commit,
 // for all that Badger may write because of it or at the same time.
 const (
-	// spaceMargin covers the commit itself (less than twice maxBatch), what it adds to
+	// spaceMargin covers the commit itself (less than 2.4 MiB, twice), what it adds to
 	// Badger's small files, and other programs between two looks.
 	spaceMargin = 8 << 20
 

@@ -47,7 +47,7 @@ func (p *program) app() *cli.App {
 			p.setupCommand(), p.doctorCommand(), p.demoCommand(),
 			p.ensembleCommand(), p.learningStatsCommand(), p.examplesCommand(),
 			p.finetuneCommand(), p.runsCommand(), p.evalCommand(), p.reportCommand(), p.modelsCommand(),
-			p.configCommand(), p.benchCommand(), p.benchHoldCommand(),
+			p.configCommand(), p.benchCommand(), p.benchHoldCommand(), p.benchStepCommand(),
 		},
 	}
 }
