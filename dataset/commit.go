@@ -166,6 +166,7 @@ func (c *committer) flush(b *batch) error {
 	}
 	c.state = b.state
 	c.commits.Add(1)
+	c.store.sums.change(b.added, b.removed)
 	return nil
 }
 
@@ -175,6 +176,8 @@ type batch struct {
 	state   state           // as it will be
 	size    int             // bytes, about
 	entries []journal.Entry // the changes, in order
+	added   []Example       // for the tally: examples as they will be
+	removed []Example       // and as they were
 }
 
 // position returns where the example with this digest is stored, or will be; 0
@@ -192,19 +195,26 @@ func (b *batch) position(digest []byte) (uint64, error) {
 }
 
 // add stores a new example, already encoded.
-func (b *batch) add(digest, payload []byte) error {
+func (b *batch) add(digest []byte, ex Example, payload []byte) error {
 	b.state.Positions++
 	key, raw := indexRecord(digest, b.state.Positions)
 	if err := b.txn.Set(key, raw); err != nil {
 		return err
 	}
+	b.added = append(b.added, ex)
 	return b.set(b.state.Positions, payload)
 }
 
 // replace stores a new version of an example that is there already.
-func (b *batch) replace(old stored, payload []byte) error {
-	b.state.Sum -= old.change
-	return b.set(old.position, payload)
+func (b *batch) replace(rec stored, before, after Example, payload []byte) error {
+	b.added, b.removed = append(b.added, after), append(b.removed, before)
+	return b.supersede(rec, payload)
+}
+
+// supersede puts something else at the position of rec.
+func (b *batch) supersede(rec stored, payload []byte) error {
+	b.state.Sum -= rec.change
+	return b.set(rec.position, payload)
 }
 
 // set writes what is at a position as the next change.

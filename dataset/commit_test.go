@@ -75,7 +75,7 @@ func TestCommitter_refusesOneOfAGroup(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			return b.add(it.digest, it.payload)
+			return b.add(it.digest, Example{}, it.payload)
 		}
 	}
 	ready := make(chan struct{})

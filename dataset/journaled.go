@@ -107,7 +107,7 @@ func (b *batch) replay(e journal.Entry) error {
 		}
 		return b.remove(old, ex, forgotten)
 	default:
-		return b.replace(old, e.Data)
+		return b.supersede(old, e.Data)
 	}
 	b.state.Positions = e.Position
 	return b.set(e.Position, e.Data)

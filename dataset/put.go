@@ -19,10 +19,9 @@ const MaxExampleSize = 1<<20 - 1<<10
 
 // item is a new example, ready to be stored.
 type item struct {
-	digest   []byte
-	payload  []byte
-	stars    int
-	rejected []string
+	digest  []byte
+	example Example
+	payload []byte
 }
 
 // prepareAlone is how many examples are worth a goroutine of their own.
@@ -73,7 +72,7 @@ func (s *Store) item(ex Example, now time.Time) (item, error) {
 	if err != nil {
 		return item{}, err
 	}
-	return item{digest, payload, ex.UserFeedback, ex.Rejected}, nil
+	return item{digest, ex, payload}, nil
 }
 
 // Validate refuses, with an error that wraps ErrInvalid, what could not be read
@@ -158,7 +157,7 @@ func (s *Store) addNew(b *batch, items []item) (added, done int, err error) {
 			return 0, 0, err
 		}
 		known := position != 0
-		extends := known && (len(it.rejected) > 0 || it.stars > 0)
+		extends := known && (len(it.example.Rejected) > 0 || it.example.UserFeedback > 0)
 		if i > 0 && (extends || extended) && b.size >= maxBatch {
 			return added, i, nil
 		}
@@ -169,7 +168,7 @@ func (s *Store) addNew(b *batch, items []item) (added, done int, err error) {
 				return 0, 0, err
 			}
 		case !known:
-			if err := b.add(it.digest, it.payload); err != nil {
+			if err := b.add(it.digest, it.example, it.payload); err != nil {
 				return 0, 0, err
 			}
 			added++
@@ -188,19 +187,19 @@ func (s *Store) extend(b *batch, position uint64, it item) error {
 	if err != nil {
 		return err
 	}
-	before, stars := len(ex.Rejected), ex.UserFeedback
-	ex.Rejected = union(ex.Rejected, it.rejected)
+	before, stars := ex, ex.UserFeedback
+	ex.Rejected = union(ex.Rejected, it.example.Rejected)
 	if stars == 0 {
-		stars = it.stars
+		stars = it.example.UserFeedback
 	}
-	if len(ex.Rejected) == before && ex.UserFeedback == stars {
+	if len(ex.Rejected) == len(before.Rejected) && ex.UserFeedback == stars {
 		return nil
 	}
-	_, payload, err := s.starred(ex, stars)
+	after, payload, err := s.starred(ex, stars)
 	if err != nil {
 		return err
 	}
-	return b.replace(rec, payload)
+	return b.replace(rec, before, after, payload)
 }
 
 // union returns a with what of b it does not have.

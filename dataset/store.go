@@ -30,6 +30,7 @@ type Store struct {
 	log       *badgerLog
 	journal   *journal.Journal // nil when read-only
 	committer *committer
+	sums      sums
 	seal      map[string]string // lines of the seal by file, when the store was opened
 	readOnly  error             // why nothing can be written, or nil
 
@@ -187,7 +188,7 @@ func (s *Store) rate(ctx context.Context, id string, stars int) (Example, error)
 		if err != nil {
 			return err
 		}
-		return b.replace(rec, payload)
+		return b.replace(rec, ex, rated, payload)
 	})
 	if err != nil {
 		return Example{}, err // rated may still be written to, if it was ctx that ended
