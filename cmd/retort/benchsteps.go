@@ -78,14 +78,23 @@ func stepIngest(ctx context.Context, b benchStep) (map[string]float64, error) {
 // ingest stores all examples and returns how long that took without their making.
 func (b benchStep) ingest(ctx context.Context, s *dataset.Store) (took time.Duration, err error) {
 	stored := 0
-	for batch := range benchBatches(b.seed, b.examples) {
+	var list []dataset.Example
+	put := func() error {
 		began := time.Now()
-		n, err := s.Put(ctx, batch...)
+		n, err := s.Put(ctx, list...)
 		took += time.Since(began)
-		if err != nil {
-			return took, err
+		stored, list = stored+n, list[:0]
+		return err
+	}
+	for batch := range benchBatches(b.seed, b.examples) {
+		if list = append(list, batch...); len(list) == ingestPut*ingestBatch {
+			if err := put(); err != nil {
+				return took, err
+			}
 		}
-		stored += n
+	}
+	if err := put(); err != nil {
+		return took, err
 	}
 	if stored != b.examples {
 		return took, fmt.Errorf("%d of %d examples were new", stored, b.examples)
