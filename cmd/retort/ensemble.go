@@ -111,6 +111,18 @@ func (r *retort) ensemble(ctx context.Context, c *cli.Context, strategy ensemble
 		MaxCostUSD: c.Float64("max-cost"), MinConfidence: c.Float64("min-confidence"), AllVotes: !c.Bool("fast"), Calibrate: known.calibrate()}
 	for i := range members {
 		members[i].Samples = c.Int("samples")
+	}
+	if err := r.helpers(ctx, c, members, &opts); err != nil {
+		return nil, 0, err
+	}
+	e, err := opts.New(strategy, members...)
+	return e, len(members), err
+}
+
+// helpers opens the judges, the fuser and the embedder that the flags name;
+// without one named, the first member that can embeds.
+func (r *retort) helpers(ctx context.Context, c *cli.Context, members []ensemble.Member, opts *ensemble.Options) (err error) {
+	for i := range members {
 		if opts.Embedder == nil {
 			opts.Embedder, _ = llm.As[llm.Embedder](members[i].Model)
 		}
@@ -118,27 +130,26 @@ func (r *retort) ensemble(ctx context.Context, c *cli.Context, strategy ensemble
 	for _, id := range c.StringSlice("judges") {
 		m, err := r.model(ctx, id)
 		if err != nil {
-			return nil, 0, err
+			return err
 		}
 		opts.Judges = append(opts.Judges, m)
 	}
 	if id := c.String("fuser"); id != "" {
 		if opts.Fuser, err = r.model(ctx, id); err != nil {
-			return nil, 0, err
+			return err
 		}
 	}
 	if id := c.String("embedder"); id != "" {
 		m, err := r.model(ctx, id)
 		if err != nil {
-			return nil, 0, err
+			return err
 		}
 		var ok bool
 		if opts.Embedder, ok = llm.As[llm.Embedder](m); !ok {
-			return nil, 0, usage("model %q gives no embeddings", id)
+			return usage("model %q gives no embeddings", id)
 		}
 	}
-	e, err := opts.New(strategy, members...)
-	return e, len(members), err
+	return nil
 }
 
 // logQuery adds to the log of queries.
