@@ -112,42 +112,50 @@ func (r *retort) ensemble(ctx context.Context, c *cli.Context, strategy ensemble
 	for i := range members {
 		members[i].Samples = c.Int("samples")
 	}
-	if err := r.helpers(ctx, c, members, &opts); err != nil {
+	named := helperNames{judges: c.StringSlice("judges"), fuser: c.String("fuser"), embedder: c.String("embedder")}
+	if err := r.helpers(ctx, named, members, &opts); err != nil {
 		return nil, 0, err
 	}
 	e, err := opts.New(strategy, members...)
 	return e, len(members), err
 }
 
-// helpers opens the judges, the fuser and the embedder that the flags name;
-// without one named, the first member that can embeds.
-func (r *retort) helpers(ctx context.Context, c *cli.Context, members []ensemble.Member, opts *ensemble.Options) (err error) {
+// helperNames are the IDs of the models that help an ensemble; "" is none.
+type helperNames struct {
+	judges          []string
+	fuser, embedder string
+}
+
+// helpers opens the models of these names for opts; without an embedder named, the
+// first member that can embeds.
+func (r *retort) helpers(ctx context.Context, named helperNames, members []ensemble.Member, opts *ensemble.Options) (err error) {
 	for i := range members {
 		if opts.Embedder == nil {
 			opts.Embedder, _ = llm.As[llm.Embedder](members[i].Model)
 		}
 	}
-	for _, id := range c.StringSlice("judges") {
+	for _, id := range named.judges {
 		m, err := r.model(ctx, id)
 		if err != nil {
 			return err
 		}
 		opts.Judges = append(opts.Judges, m)
 	}
-	if id := c.String("fuser"); id != "" {
-		if opts.Fuser, err = r.model(ctx, id); err != nil {
+	if named.fuser != "" {
+		if opts.Fuser, err = r.model(ctx, named.fuser); err != nil {
 			return err
 		}
 	}
-	if id := c.String("embedder"); id != "" {
-		m, err := r.model(ctx, id)
-		if err != nil {
-			return err
-		}
-		var ok bool
-		if opts.Embedder, ok = llm.As[llm.Embedder](m); !ok {
-			return usage("model %q gives no embeddings", id)
-		}
+	if named.embedder == "" {
+		return nil
+	}
+	m, err := r.model(ctx, named.embedder)
+	if err != nil {
+		return err
+	}
+	var ok bool
+	if opts.Embedder, ok = llm.As[llm.Embedder](m); !ok {
+		return usage("model %q gives no embeddings", named.embedder)
 	}
 	return nil
 }

@@ -1,0 +1,234 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"retort/dataset"
+	"retort/ensemble"
+	"retort/llm"
+)
+
+// openModels opens members and helpers, and makes an ensemble for each task type.
+func (d *distill) openModels(ctx context.Context, c *cli.Context) error {
+	known, err := d.learnt(ctx)
+	if err != nil {
+		return err
+	}
+	d.remotes.retryIf = isRefused // one question, one charge
+	s := d.job.Settings
+	ids := d.job.Members
+	if len(ids) == 0 {
+		ids = s.Members
+	}
+	choice := memberChoice{ids: ids, n: s.Models, taskType: cmp.Or(s.TaskType, "general"), skills: known.skills, priced: true}
+	if d.members, err = d.retort.members(ctx, choice); err != nil {
+		return err
+	}
+	if len(ids) == 0 {
+		for _, m := range d.members {
+			ids = append(ids, m.Model.ID())
+		}
+	}
+	d.job.Members, choice.ids = ids, ids
+	if err := d.setLimit(); err != nil {
+		return err
+	}
+	d.setParallel(c.Int("parallel"))
+	d.opts = ensemble.Options{CrossLikelihood: s.CrossLikelihood, Timeout: c.Duration("timeout"), MinConfidence: s.MinConfidence,
+		AllVotes: true, Calibrate: known.calibrate()}
+	if !math.IsInf(d.limit, 0) {
+		d.opts.MaxCostUSD = max(d.limit, math.SmallestNonzeroFloat64)
+	}
+	if err := d.openHelpers(ctx); err != nil {
+		return err
+	}
+	for _, t := range d.list.tasks {
+		if d.ensembles[t.TaskType] != nil {
+			continue
+		}
+		choice.taskType = t.TaskType
+		if err := d.openEnsemble(ctx, t.TaskType, choice); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openEnsemble makes the ensemble for a task type: the same members, of the worth
+// that they have there.
+func (d *distill) openEnsemble(ctx context.Context, taskType string, choice memberChoice) error {
+	members, err := d.retort.members(ctx, choice)
+	if err != nil {
+		return err
+	}
+	for i := range members {
+		members[i].Samples = d.job.Settings.Samples
+	}
+	d.members = members // alike but for their worth
+	opts := d.opts
+	opts.TaskType = taskType
+	d.ensembles[taskType], err = opts.New(ensemble.Strategy(d.job.Settings.Strategy), members...)
+	return err
+}
+
+// setLimit finds out what may be spent; where members cost something it must be
+// known.
+func (d *distill) setLimit() error {
+	d.limit = math.Inf(1)
+	if d.job.Budget != nil {
+		d.limit = *d.job.Budget
+		return nil
+	}
+	for _, m := range d.members {
+		if m.Price != (ensemble.Price{}) {
+			return usage("%s costs money", m.Model.ID()).hint("say with --budget USD how much may be spent")
+		}
+	}
+	return nil
+}
+
+// What is asked at once without --parallel. Models on this machine share its
+// memory and one scheduler.
+const (
+	parallelHere      = 4
+	parallelElsewhere = 8
+)
+
+func (d *distill) setParallel(n int) {
+	d.parallel = n
+	if n > 0 {
+		return
+	}
+	d.parallel = parallelElsewhere
+	for _, m := range d.members {
+		if isOnThisMachine(m.Model) {
+			d.parallel = parallelHere
+		}
+	}
+}
+
+// openHelpers opens judges, fuser and embedder. Theirs must be costs that nobody
+// asks for: how much they read is not known beforehand.
+func (d *distill) openHelpers(ctx context.Context) error {
+	s := d.job.Settings
+	named := helperNames{judges: s.Judges, fuser: s.Fuser, embedder: s.Embedder}
+	if err := d.helpers(ctx, named, d.members, &d.opts); err != nil {
+		return err
+	}
+	all := append([]llm.Model(nil), d.opts.Judges...)
+	if d.opts.Fuser != nil {
+		all = append(all, d.opts.Fuser)
+	}
+	if s.Embedder != "" {
+		all = append(all, d.opts.Embedder)
+	}
+	if s.Strategy == string(ensemble.Fuse) && s.Fuser == "" {
+		all = append(all, d.bestMember().Model)
+	}
+	for _, m := range all {
+		if !isOnThisMachine(m) {
+			return usage("what %s costs as a judge, fuser or embedder cannot be bounded", m.ID()).hint("name a model on this machine")
+		}
+	}
+	return nil
+}
+
+// work asks what is to be asked. Its error says why something is left.
+func (d *distill) work(ctx context.Context) error {
+	if err := d.askTasks(ctx, "Asking", d.list.tasks); err != nil || d.varied == nil {
+		return err
+	}
+	var seeds, more []task
+	for _, t := range d.list.tasks {
+		if _, done := d.varied.seeds[t.Digest]; !done {
+			seeds = append(seeds, t)
+		}
+	}
+	if err := d.each(ctx, "Writing variations", stepExpand, seeds, d.varied.most, d.varied.write); err != nil {
+		return err
+	}
+	for _, t := range d.list.tasks {
+		more = append(more, d.varied.tasksOf(t)...)
+	}
+	return d.askTasks(ctx, "Asking variations", more)
+}
+
+// askTasks asks those of tasks that have no answer yet.
+func (d *distill) askTasks(ctx context.Context, title string, tasks []task) error {
+	if err := d.findAnswered(ctx, tasks); err != nil {
+		return err
+	}
+	var open []task
+	for _, t := range tasks {
+		if !d.isAnswered(t) {
+			open = append(open, t)
+		}
+	}
+	most := func(t task) float64 { return mostOf(d.members, t.Messages, d.job.Settings.MaxTokens) }
+	return d.each(ctx, title, stepAsk, open, most, d.ask)
+}
+
+func (d *distill) isAnswered(t task) bool {
+	_, done := d.ledger.answered(stepAsk, t.Digest)
+	return done || d.already[t.Digest]
+}
+
+// findAnswered marks what the store has an answer to, and the run does not know of:
+// from before, or from a moment before the process was ended.
+func (d *distill) findAnswered(ctx context.Context, tasks []task) error {
+	wanted := map[string]bool{}
+	for _, t := range tasks {
+		if !d.isAnswered(t) {
+			wanted[t.Digest] = true
+		}
+	}
+	if len(wanted) == 0 {
+		return nil
+	}
+	store, err := d.store()
+	if err != nil {
+		return err
+	}
+	var f dataset.Filter
+	if d.job.Settings.Again { // this run's alone count
+		f.Kind = "distill"
+	}
+	for ex, err := range store.All(ctx, f) {
+		if err != nil {
+			return err
+		}
+		if d.job.Settings.Again && ex.Source.Name != d.job.ID {
+			continue
+		}
+		if digest := taskDigest(ex.Messages); wanted[digest] {
+			d.already[digest] = true
+		}
+	}
+	return nil
+}
+
+// each has ask work on all tasks, with a bar.
+func (d *distill) each(ctx context.Context, title, step string, tasks []task, most func(task) float64, ask func(context.Context, task) taskAnswer) (err error) {
+	if len(tasks) == 0 {
+		return ctx.Err()
+	}
+	bar := d.bar(fmt.Sprintf("%s (%d)", title, len(tasks)), int64(len(tasks)), "q")
+	defer bar.end(&err)
+	start, kept := time.Now(), 0
+	a := asker{ledger: d.ledger, limit: d.limit, parallel: d.parallel, step: step, most: most, ask: ask, grace: interruptGrace}
+	a.told = func(t taskAnswer) {
+		if t.entry.Result == resultKept {
+			kept++
+		}
+		rate := float64(bar.at+1) / time.Since(start).Minutes()
+		bar.tell(fmt.Sprintf(": %d kept, $%.4f, %.0f/min", kept, d.ledger.spent+d.ledger.lost, rate))
+		bar.add(1)
+	}
+	return a.run(ctx, tasks)
+}
