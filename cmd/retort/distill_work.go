@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -131,8 +132,14 @@ func (d *distill) openHelpers(ctx context.Context) error {
 	if s.Strategy == string(ensemble.Fuse) && s.Fuser == "" {
 		all = append(all, d.bestMember().Model)
 	}
+	known, err := d.ranked("general", nil)
+	if err != nil {
+		return err
+	}
 	for _, m := range all {
-		if !isOnThisMachine(m) {
+		i := slices.IndexFunc(known, func(k rankedModel) bool { return k.id == registryID(m.ID()) })
+		priced := i >= 0 && known[i].price != nil && *known[i].price != (ensemble.Price{})
+		if priced || !isOnThisMachine(m) {
 			return usage("what %s costs as a judge, fuser or embedder cannot be bounded", m.ID()).hint("name a model on this machine")
 		}
 	}
