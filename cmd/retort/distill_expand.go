@@ -133,7 +133,7 @@ func (v *variations) write(ctx context.Context, seed task) taskAnswer {
 	if a.entry.Cost = resp.Usage.CostUSD; a.entry.Cost == 0 {
 		a.entry.Cost = v.writer.Price.Cost(resp.Usage)
 	}
-	n, err := v.add(seed, proposals(resp.Text, req.Format != nil))
+	n, err := v.add(seed, proposals(resp.Text, req.Format != nil, resp.FinishReason == llm.FinishLength))
 	a.entry.Result, a.entry.Detail = resultExpanded, fmt.Sprintf("%d variations", n)
 	if err != nil {
 		a.entry.Result, a.fatal = resultFailed, fmt.Errorf("write variations: %w", err)
@@ -200,9 +200,12 @@ func isEcho(text string) bool {
 var listMark = regexp.MustCompile(`^\s*(?:[-*•]|\(?\d{1,3}[.)])\s+`)
 
 // proposals are the questions in what the writer said: the whole strings of a JSON
-// list, which may be cut short, or lines.
-func proposals(text string, isJSON bool) (out []string) {
+// list, or lines. If the text was cut short its last piece is none of them.
+func proposals(text string, isJSON, cut bool) (out []string) {
 	if !isJSON {
+		if cut {
+			text = text[:strings.LastIndexByte(text, '\n')+1]
+		}
 		for line := range strings.Lines(text) {
 			if line = strings.TrimSpace(listMark.ReplaceAllString(line, "")); line != "" {
 				out = append(out, line)
