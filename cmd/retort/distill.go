@@ -68,7 +68,7 @@ type distill struct {
 	ensembles map[string]*ensemble.Ensemble // by task type
 	ledger    *ledger
 	varied    *variations     // nil without --expand
-	already   map[string]bool // digests of what the store had answered
+	already   map[string]bool // by digest, what the store has an answer to and the ledger has not: true if this run put it there
 	start     time.Time
 	resumed   bool
 }

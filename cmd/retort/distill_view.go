@@ -66,14 +66,15 @@ func (d *distill) view(stop error) distillView {
 
 func (v *distillView) count(d *distill, t task) {
 	e, tried := d.ledger.closed[stepAsk+" "+t.Digest]
+	ours, held := d.already[t.Digest]
 	switch {
-	case tried && e.Result == resultKept:
+	case ours || tried && e.Result == resultKept:
 		v.Answered++
 		v.Kept++
 	case tried && e.Result == resultNotKept:
 		v.Answered++
 		v.NotKept[e.Reason]++
-	case d.already[t.Digest]:
+	case held:
 		v.Already++
 	case tried:
 		v.Failed++

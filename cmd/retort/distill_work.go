@@ -183,7 +183,8 @@ func (d *distill) askTasks(ctx context.Context, title string, tasks []task) erro
 
 func (d *distill) isAnswered(t task) bool {
 	_, done := d.ledger.answered(stepAsk, t.Digest)
-	return done || d.already[t.Digest]
+	_, held := d.already[t.Digest]
+	return done || held
 }
 
 // findAnswered marks what the store has an answer to, and the run does not know of:
@@ -210,11 +211,12 @@ func (d *distill) findAnswered(ctx context.Context, tasks []task) error {
 		if err != nil {
 			return err
 		}
-		if d.job.Settings.Again && ex.Source.Name != d.job.ID {
+		ours := ex.Source.Kind == "distill" && ex.Source.Name == d.job.ID
+		if d.job.Settings.Again && !ours {
 			continue
 		}
 		if digest := taskDigest(ex.Messages); wanted[digest] {
-			d.already[digest] = true
+			d.already[digest] = ours || d.already[digest]
 		}
 	}
 	return nil
