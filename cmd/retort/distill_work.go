@@ -228,15 +228,23 @@ func (d *distill) each(ctx context.Context, title, step string, tasks []task, mo
 		return ctx.Err()
 	}
 	bar := d.bar(fmt.Sprintf("%s (%d)", title, len(tasks)), int64(len(tasks)), "q")
-	defer bar.end(&err)
-	start, kept := time.Now(), 0
+	start, kept, told := time.Now(), 0, ""
+	defer func() {
+		if err == nil {
+			bar.done(told)
+		}
+		bar.abort()
+	}()
 	a := asker{ledger: d.ledger, limit: d.limit, parallel: d.parallel, step: step, most: most, ask: ask, grace: interruptGrace}
 	a.told = func(t taskAnswer) {
+		told = fmt.Sprintf("$%.4f, %.0f/min", d.ledger.spent+d.ledger.lost, float64(bar.at+1)/time.Since(start).Minutes())
 		if t.entry.Result == resultKept {
 			kept++
 		}
-		rate := float64(bar.at+1) / time.Since(start).Minutes()
-		bar.tell(fmt.Sprintf(": %d kept, $%.4f, %.0f/min", kept, d.ledger.spent+d.ledger.lost, rate))
+		if step == stepAsk {
+			told = fmt.Sprintf("%d kept, %s", kept, told)
+		}
+		bar.tell(": " + told)
 		bar.add(1)
 	}
 	return a.run(ctx, tasks)
