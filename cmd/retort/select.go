@@ -264,19 +264,7 @@ func (r *retort) writeSelection(m clean.Manifest) (path string, err error) {
 	if err != nil {
 		return "", err
 	}
-	f, err := os.CreateTemp(dir, ".selection-*")
-	if err != nil {
-		return "", err
-	}
-	defer os.Remove(f.Name()) // after the rename there is nothing of that name
-	_, err = f.Write(append(data, '\n'))
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return "", fmt.Errorf("write %q: %w", path, err)
-	}
-	return path, os.Rename(f.Name(), path)
+	return path, writeWhole(path, append(data, '\n'))
 }
 
 func (r *retort) printSelection(v selectView, explain bool) {
