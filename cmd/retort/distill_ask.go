@@ -97,7 +97,10 @@ func (d *distill) ask(ctx context.Context, t task) taskAnswer {
 	a.entry.Cost = costOf(o, d.members, t.Messages, d.job.Settings.MaxTokens)
 	settled := context.WithoutCancel(ctx) // it has its answer: that is kept whatever comes
 	log := queryOf(o, "ensemble")
+	down := firstFailure(o)
 	switch {
+	case errors.Is(err, ensemble.ErrNoConsensus) && down != nil: // it may yet come to one
+		a.entry.Result, a.entry.Detail, a.err = resultFailed, oneLine(err), down
 	case errors.Is(err, ensemble.ErrNoConsensus):
 		a.entry.Result, a.entry.Reason, a.entry.Detail = resultNotKept, reasonNoConsensus, oneLine(err)
 	case errors.Is(err, ensemble.ErrUnsure):
@@ -115,6 +118,16 @@ func (d *distill) ask(ctx context.Context, t task) taskAnswer {
 		a.entry.Result, a.entry.Detail = resultFailed, oneLine(a.fatal)
 	}
 	return a
+}
+
+// firstFailure is why the first member that failed did; nil if none did.
+func firstFailure(o ensemble.Outcome) error {
+	for _, m := range o.Members {
+		if m.Err != nil {
+			return fmt.Errorf("%s: %w", m.Model, m.Err)
+		}
+	}
+	return nil
 }
 
 // keep judges the answer and stores it if it is good enough.
@@ -160,5 +173,6 @@ func seedOffset(digest string) int64 {
 	if err != nil || len(raw) < 4 {
 		return 0
 	}
-	return int64(binary.BigEndian.Uint32(raw)>>2) * seedStride // samples of one task take the seeds between
+	const most = 1<<31/seedStride - 1000 // some services take 31 bits; samples of one task take the seeds between
+	return int64(binary.BigEndian.Uint32(raw)) % most * seedStride
 }

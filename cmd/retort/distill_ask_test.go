@@ -6,8 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"retort/dataset"
 	"retort/ensemble"
 	"retort/llm"
+	"retort/llm/llmtest"
 	"retort/llm/wrap"
 	"retort/remote"
 )
@@ -62,6 +64,86 @@ func TestMostOf(t *testing.T) {
 	want := 2*float64(tokensRequest+2*tokensAround+20)/1000 + 10*50/1000.0
 	if got := mostOf(members, messages, 50); got < want-1e-9 || got > want+1e-9 {
 		t.Errorf("$%g, want $%g", got, want)
+	}
+}
+
+// TestDistill_ask follows what comes of a question into ledger, store and log.
+func TestDistill_ask(t *testing.T) {
+	down := errors.New("down")
+	yes, no := func() llm.Model { return &llmtest.Script{Name: "yes", Answers: []string{"yes"}} }, func() llm.Model { return &llmtest.Script{Name: "no", Answers: []string{"no"}} }
+	broken := func() llm.Model { return &llmtest.Script{Name: "broken", Err: down} }
+	for name, c := range map[string]struct {
+		strategy       ensemble.Strategy
+		members        []llm.Model
+		maxTokens      int
+		result, reason string
+		err            error
+	}{
+		"agreed":              {ensemble.Consensus, []llm.Model{yes(), yes()}, 9, resultKept, "", nil},
+		"not agreed":          {ensemble.Consensus, []llm.Model{yes(), no()}, 9, resultNotKept, reasonNoConsensus, nil},
+		"one could not agree": {ensemble.Consensus, []llm.Model{yes(), broken()}, 9, resultFailed, "", down},
+		"one did not vote":    {ensemble.BestOfN, []llm.Model{yes(), broken()}, 9, resultKept, "", nil},
+		"half and half":       {ensemble.Vote, []llm.Model{yes(), no()}, 9, resultNotKept, reasonLowQuality, nil},
+		"nobody answers":      {ensemble.Vote, []llm.Model{broken()}, 9, resultFailed, "", down},
+		"empty":               {ensemble.Vote, []llm.Model{&llmtest.Script{Answers: []string{" "}}}, 9, resultNotKept, reasonEmpty, nil},
+		"cut short":           {ensemble.Vote, []llm.Model{&llmtest.Script{Answers: []string{"one two three four"}}}, 2, resultNotKept, reasonCutShort, nil},
+	} {
+		r := withConfig(t, "")
+		d := &distill{retort: r, job: distillJob{ID: "run", Settings: distillSettings{MaxTokens: c.maxTokens}}, ensembles: map[string]*ensemble.Ensemble{}}
+		for _, m := range c.members {
+			d.members = append(d.members, ensemble.Member{Model: m, Samples: 1, Price: ensemble.Price{OutputPer1K: 1}})
+		}
+		var err error
+		if d.ensembles["t"], err = ensemble.New(c.strategy, d.members...); err != nil {
+			t.Fatal(err)
+		}
+		store, err := r.store()
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := d.ask(t.Context(), task{Messages: []llm.Message{llm.User("?")}, TaskType: "t", Of: "sha256:seed"})
+		if a.entry.Result != c.result || a.entry.Reason != c.reason || !errors.Is(a.err, c.err) || a.fatal != nil || a.open || a.entry.Detail == "" {
+			t.Errorf("%s: %+v", name, a)
+		}
+		if a.entry.Cost <= 0 || a.entry.Cost > mostOf(d.members, a.task.Messages, c.maxTokens) {
+			t.Errorf("%s: it cost $%g", name, a.entry.Cost)
+		}
+		log, err := allQueries(t.Context(), store)
+		if err != nil || len(log) != 1 || log[0].ExampleID != a.entry.Example {
+			t.Errorf("%s: log %+v, %v", name, log, err)
+		}
+		if c.result == resultKept {
+			ex, err := store.Get(t.Context(), a.entry.Example)
+			if err != nil || ex.Source.Kind != "distill" || ex.Source.Name != "run" || ex.Source.VariationOf != "sha256:seed" || ex.Response != "yes" {
+				t.Errorf("%s: %+v, %v", name, ex, err)
+			}
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestDistill_ask_storeFails holds that what was paid is booked even where the
+// answer cannot be kept.
+func TestDistill_ask_storeFails(t *testing.T) {
+	r := withConfig(t, "")
+	store, err := r.store()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	m := ensemble.Member{Model: &llmtest.Script{Answers: []string{"yes"}}, Price: ensemble.Price{OutputPer1K: 1}}
+	e, err := ensemble.New(ensemble.Vote, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &distill{retort: r, members: []ensemble.Member{m}, ensembles: map[string]*ensemble.Ensemble{"t": e}}
+	a := d.ask(t.Context(), task{Messages: []llm.Message{llm.User("?")}, TaskType: "t"})
+	if !errors.Is(a.fatal, dataset.ErrClosed) || a.entry.Result != resultFailed || a.entry.Cost <= 0 {
+		t.Errorf("%+v", a)
 	}
 }
 
