@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -65,10 +67,19 @@ func (s *till) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasSuffix(question, "5") { // these are not kept
 		finish = "length"
 	}
+	answer := "answer to " + question
+	if bytes.Contains(body, []byte(`"json_schema"`)) {
+		n := tillSeed.FindStringSubmatch(question)[1]
+		answer = fmt.Sprintf(`{"questions": ["case %[1]s alpha", "item %[1]s beta"]}`, n)
+	}
+	content, _ := json.Marshal(answer) // a string
 	w.Header().Set("Content-Type", "text/event-stream")
-	fmt.Fprintf(w, `data: {"choices":[{"index":0,"delta":{"content":"answer to %s"}}]}`+"\n\n"+`data: {"choices":[{"index":0,"delta":{},"finish_reason":%q}]}`+"\n\n"+
-		`data: {"choices":[],"usage":{"prompt_tokens":%d,"completion_tokens":%d}}`+"\n\ndata: [DONE]\n\n", question, finish, in, out)
+	fmt.Fprintf(w, `data: {"choices":[{"index":0,"delta":{"content":%s}}]}`+"\n\n"+`data: {"choices":[{"index":0,"delta":{},"finish_reason":%q}]}`+"\n\n"+
+		`data: {"choices":[],"usage":{"prompt_tokens":%d,"completion_tokens":%d}}`+"\n\ndata: [DONE]\n\n", content, finish, in, out)
 }
+
+// tillSeed finds the number of the question that is to be varied.
+var tillSeed = regexp.MustCompile(`question number (\d+)`)
 
 func (s *till) total() float64 {
 	s.mu.Lock()
@@ -93,6 +104,7 @@ type killed struct {
 	till *till
 	home string
 	file string
+	more []string // arguments
 	rnd  *rand.Rand
 }
 
@@ -117,6 +129,7 @@ func newKilled(t *testing.T, tasks int) *killed {
 func (k *killed) command(budget float64) *exec.Cmd {
 	cmd := exec.Command("retort", "distill", "--tasks", k.file, "--members", "openai/gpt-4o", "--max-tokens", fmt.Sprint(tillTokens),
 		"--parallel", "4", "--resume", "--json", "--budget", fmt.Sprint(budget))
+	cmd.Args = append(cmd.Args, k.more...)
 	cmd.Env = append(os.Environ(), "RETORT_HOME="+k.home, "OPENAI_API_KEY=canary")
 	cmd.Dir = k.home
 	return cmd
@@ -246,4 +259,60 @@ func TestDistill_killed(t *testing.T) {
 		t.Errorf("exit status %d, charged $%.5f: %+v", code, k.till.total(), v)
 	}
 	t.Logf("killed %d times at work; %d requests for %d questions; charged $%.5f, known $%.5f and reserved $%.5f", hit, k.till.requests, tasks, k.till.total(), v.CostUSD, v.Reserved)
+}
+
+// varied are the digests of the seeds that have their variations on disk.
+func (k *killed) varied() map[string]bool {
+	out := map[string]bool{}
+	paths, _ := filepath.Glob(filepath.Join(k.home, "distill", "*", variationsFile))
+	for _, path := range paths {
+		f, err := openLines(path, func(line []byte) error {
+			var l variationsLine
+			err := json.Unmarshal(line, &l)
+			out[l.Seed] = true
+			return err
+		})
+		if err != nil {
+			k.Fatal(err)
+		}
+		f.Close()
+	}
+	return out
+}
+
+// TestDistill_killed_varying kills a run while it thinks up questions and asks them.
+func TestDistill_killed_varying(t *testing.T) {
+	kills, tasks := 12, 30
+	if testing.Short() {
+		kills, tasks = 3, 10
+	}
+	k := newKilled(t, tasks)
+	k.more = []string{"--expand", "2"}
+	answered, done := map[string]int{}, map[string]int{}
+	if v, code := k.finish(0.003); code != exitPartial || v.Kept == 0 { // the first questions, so that all kinds are killed
+		t.Fatalf("exit status %d, %+v", code, v)
+	}
+	for range kills {
+		k.kill(1)
+		answered = k.check(answered, k.ledger())
+		now := k.till.counts()
+		for prompt, n := range done {
+			if now[prompt] != n {
+				t.Errorf("varied again: %q", prompt)
+			}
+		}
+		varied := k.varied()
+		for prompt, n := range now {
+			m := tillSeed.FindString(prompt)
+			if m != prompt && varied[taskDigest([]llm.Message{llm.User(m)})] {
+				done[prompt] = n
+			}
+		}
+	}
+	v, code := k.finish(1)
+	k.check(answered, k.ledger())
+	notKept := tasks / 10
+	if code != exitOK || v.Variations != 2*tasks || v.Kept != 3*tasks-notKept || v.Unvaried != 0 || k.till.total() > v.CostUSD+v.Reserved+1e-9 {
+		t.Errorf("exit status %d, charged $%.5f: %+v", code, k.till.total(), v)
+	}
 }
