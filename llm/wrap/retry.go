@@ -41,7 +41,7 @@ func Retry(m llm.Model, o RetryOptions) llm.Model {
 	if o.Deadline == 0 {
 		o.Deadline = 2 * time.Minute
 	}
-	return retrying{inner{m}, o}
+	return &retrying{inner{m}, o}
 }
 
 type retrying struct {
@@ -49,7 +49,7 @@ type retrying struct {
 	RetryOptions
 }
 
-func (w retrying) Generate(ctx context.Context, req llm.Request) iter.Seq2[llm.Event, error] {
+func (w *retrying) Generate(ctx context.Context, req llm.Request) iter.Seq2[llm.Event, error] {
 	return func(yield func(llm.Event, error) bool) {
 		end := time.Now().Add(w.Deadline)
 		w.Budget.earn()
@@ -78,7 +78,7 @@ func (w retrying) Generate(ctx context.Context, req llm.Request) iter.Seq2[llm.E
 
 // attempt asks once. It returns an error only if nothing of an answer was yielded,
 // and yields it otherwise.
-func (w retrying) attempt(ctx context.Context, req llm.Request, yield func(llm.Event, error) bool) error {
+func (w *retrying) attempt(ctx context.Context, req llm.Request, yield func(llm.Event, error) bool) error {
 	begun := false
 	for ev, err := range w.model.Generate(ctx, req) {
 		if err != nil && !begun {
@@ -93,7 +93,7 @@ func (w retrying) attempt(ctx context.Context, req llm.Request, yield func(llm.E
 }
 
 // next says whether to ask again, and how long to wait before.
-func (w retrying) next(ctx context.Context, err error, attempt int, end time.Time) (time.Duration, bool) {
+func (w *retrying) next(ctx context.Context, err error, attempt int, end time.Time) (time.Duration, bool) {
 	asked, ok := retryable(err)
 	if !ok || w.If != nil && !w.If(err) || ctx.Err() != nil || attempt >= w.Attempts || asked > w.MaxWait {
 		return 0, false
