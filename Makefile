@@ -8,10 +8,10 @@ OLLAMA   ?= $(HOME)/.cache/retort-ollama
 STATIC    = $(GO) tool -modfile=.ci/tools.mod staticcheck
 TESTHOME  = RETORT_TEST_HOME="$${RETORT_TEST_HOME:-$$(bin/retort config get home)}"
 
-.PHONY: help build setup demo test check race e2e fuzz bench bench-peers test-ollama fmt clean
+.PHONY: help build setup demo test check race e2e fuzz bench bench-peers bench-dataset test-ollama fmt clean
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 15
 
 build: ## build bin/retort
 	$(GO) build -trimpath -o bin/retort ./cmd/retort
@@ -60,6 +60,9 @@ test-ollama: setup ## run the Ollama tests against a real server: one built here
 
 bench-peers: setup ## measure against Ollama and llama-server, which it installs and starts; BENCH holds flags of `retort bench`
 	.ci/bench-peers.sh "$$(bin/retort config get home)/cache/bench/peers" $(BENCH)
+
+bench-dataset: build ## measure the example store against Badger, SQLite and datasketch; BENCH holds flags of `retort bench dataset`
+	.ci/bench-dataset.sh "$$(bin/retort config get home)/cache/bench/peers" $(BENCH)
 
 fmt: ## format the Go code
 	git ls-files -co --exclude-standard '*.go' | xargs gofmt -w

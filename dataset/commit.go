@@ -7,13 +7,16 @@ import (
 	"fmt"
 	"runtime"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/dgraph-io/badger/v4"
+
+	"retort/dataset/journal"
 )
 
 // maxBatch is the size, in bytes, at which a group takes no further change. No
-// single change is larger, so a group stays below twice this, which with
-// Badger's own overhead fits the 2.4 MiB that it allows a transaction.
+// single change is larger than maxChunk, so a group stays below the sum of both,
+// which with Badger's own overhead fits the 2.4 MiB that it allows a transaction.
 const maxBatch = 1 << 20
 
 // A change is one wish of one caller.
@@ -37,9 +40,7 @@ type committer struct {
 
 func newCommitter(s *Store, st state) *committer {
 	c := &committer{store: s, queue: make(chan *change, 64), state: st, stopped: make(chan struct{})}
-	if s.salvage {
-		c.broken = errors.New("the store is open for salvage, not for writing")
-	}
+	c.broken = s.readOnly
 	go c.run()
 	return c
 }
@@ -139,9 +140,16 @@ func (c *committer) waiting(b *batch) *change {
 	return nil
 }
 
-// flush puts b on disk: first into Badger, whose transaction is synced, then
-// into the mark. The journal of a later version belongs before both.
+// flush puts b on disk: first into the journal, then into Badger. What a crash
+// leaves in the journal alone is made good when the store is opened.
 func (c *committer) flush(b *batch) error {
+	if err := c.store.journal.Append(b.entries); err != nil {
+		c.broken = c.store.journal.Broken()
+		if errors.Is(err, syscall.ENOSPC) {
+			err = fmt.Errorf("%w: %w", ErrNoSpace, err)
+		}
+		return err
+	}
 	errs := c.store.log.mark()
 	err := b.setState()
 	if err == nil {
@@ -149,9 +157,6 @@ func (c *committer) flush(b *batch) error {
 	}
 	if err == nil {
 		err = c.store.log.since(errs)
-	}
-	if err == nil {
-		err = c.store.mark.write(b.state)
 	}
 	if err != nil {
 		// After a failed sync nobody knows what is on disk, and a second sync
@@ -166,9 +171,10 @@ func (c *committer) flush(b *batch) error {
 
 // batch collects the changes of one group.
 type batch struct {
-	txn   *badger.Txn
-	state state // as it will be
-	size  int   // bytes, about
+	txn     *badger.Txn
+	state   state           // as it will be
+	size    int             // bytes, about
+	entries []journal.Entry // the changes, in order
 }
 
 // position returns where the example with this digest is stored, or will be; 0
@@ -187,31 +193,46 @@ func (b *batch) position(digest []byte) (uint64, error) {
 
 // add stores a new example, already encoded.
 func (b *batch) add(digest, payload []byte) error {
-	b.state.Examples++
-	position := binary.BigEndian.AppendUint64(nil, b.state.Examples)
-	key := indexKey(digest)
-	if err := b.set(exampleKey(b.state.Examples), payload); err != nil {
+	b.state.Positions++
+	key, raw := indexRecord(digest, b.state.Positions)
+	if err := b.txn.Set(key, raw); err != nil {
 		return err
 	}
-	return b.txn.Set(key, encodeRecord(key, b.state.Changes, position))
+	return b.set(b.state.Positions, payload)
 }
 
 // replace stores a new version of an example that is there already.
 func (b *batch) replace(old stored, payload []byte) error {
 	b.state.Sum -= old.change
-	return b.set(exampleKey(old.position), payload)
+	return b.set(old.position, payload)
 }
 
-// set writes an example as the next change.
-func (b *batch) set(key, payload []byte) error {
-	b.state.Changes++
+// set writes what is at a position as the next change.
+func (b *batch) set(position uint64, payload []byte) error {
+	key := exampleKey(position)
+	if err := b.write(key, position, payload); err != nil {
+		return err
+	}
 	b.state.Sum += b.state.Changes
+	return nil
+}
+
+// write writes a record as the next change. Position is 0 for what is no example.
+func (b *batch) write(key []byte, position uint64, payload []byte) error {
+	b.state.Changes++
 	b.size += len(payload) + exampleOverhead
+	b.entries = append(b.entries, journal.Entry{Change: b.state.Changes, Position: position, Data: payload})
 	return b.txn.Set(key, encodeRecord(key, b.state.Changes, payload))
 }
 
 func (b *batch) setState() error {
 	return b.txn.Set(stateKey, encodeRecord(stateKey, b.state.Changes, b.state.encode()))
+}
+
+// indexRecord is the entry that leads from an ID to a position.
+func indexRecord(digest []byte, position uint64) (key, raw []byte) {
+	key = indexKey(digest)
+	return key, encodeRecord(key, position, binary.BigEndian.AppendUint64(nil, position))
 }
 
 // exampleOverhead is about what an example takes beside its payload: two keys,

@@ -25,6 +25,9 @@ var (
 	// ErrAmbiguous: the prefix fits several examples.
 	ErrAmbiguous = errors.New("several examples begin like this")
 
+	// ErrNotEmpty: a backup is only restored to where nothing is yet.
+	ErrNotEmpty = errors.New("there are examples already")
+
 	// ErrInvalid: an example or a rating may not be stored as it is.
 	ErrInvalid = errors.New("invalid")
 )

@@ -38,6 +38,23 @@ func syncFile(path string) error {
 	return f.Sync()
 }
 
+// syncFiles syncs each file in dir.
+func syncFiles(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !e.Type().IsRegular() {
+			continue
+		}
+		if err := syncFile(filepath.Join(dir, e.Name())); err != nil {
+			return err
+		}
+	}
+	return syncDir(dir)
+}
+
 // syncDir makes the names in dir durable.
 func syncDir(dir string) error {
 	if runtime.GOOS == "windows" {

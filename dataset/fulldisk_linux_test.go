@@ -123,6 +123,23 @@ func checkBulky(t *testing.T, dir string, n int) {
 	}
 }
 
+// checkReadable checks that the first n examples can be read from the full disk,
+// and that nothing can be added.
+func checkReadable(t *testing.T, dir string, n int) {
+	t.Helper()
+	s, err := dataset.Open(dir, dataset.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer shut(t, s)
+	if all := list(t, s, dataset.Filter{}); len(all) != n {
+		t.Errorf("%d examples on the full disk, want %d", len(all), n)
+	}
+	if _, err := s.Put(t.Context(), bulky(n)); !errors.Is(err, dataset.ErrNoSpace) {
+		t.Errorf("Put on the full disk: %v, want ErrNoSpace", err)
+	}
+}
+
 func TestStore_survivesAFullDisk(t *testing.T) {
 	for name, perSession := range map[string]int{"one session": 1 << 20, "sessions of 4 MiB": 200, "sessions of 400 KiB": 20} {
 		t.Run(name, func(t *testing.T) {
@@ -138,6 +155,12 @@ func TestStore_survivesAFullDisk(t *testing.T) {
 				t.Errorf("refused after %d examples: too early to be of use", acked)
 			}
 			t.Logf("refused after %d examples, about %d MiB", acked, acked*20>>10)
+			junk := filepath.Join(disk, "junk")
+			takeAll(t, junk)
+			checkReadable(t, dir, acked)
+			if err := os.Remove(junk); err != nil {
+				t.Fatal(err)
+			}
 			resize(t, disk, "120m")
 			checkBulky(t, dir, acked)
 		})

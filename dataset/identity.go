@@ -5,11 +5,9 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
-	"hash"
-	"io"
-	"strings"
+	"strconv"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 
@@ -40,42 +38,53 @@ const heldOutOneIn = 10
 // "tool_call_id" and the ID.
 //
 // The Split depends on the messages alone, through a digest over their
-// normalised text (see normalise), so that an example and a near copy of its
+// normalised text (see appendNormalised), so that an example and a near copy of its
 // question are never on both sides.
 func Identify(ex Example) Example {
-	ex.ID = idPrefix + hex.EncodeToString(identity(ex))
-	ex.Split = splitOf(ex)
+	ex, _ = identify(ex)
 	return ex
 }
 
-func identity(ex Example) []byte {
-	h := sha256.New()
-	io.WriteString(h, identityDomain)
-	for _, m := range ex.Messages {
-		netstring(h, string(m.Role))
-		netstring(h, m.Content)
-		attachments(h, m)
-	}
-	netstring(h, ex.Response)
-	return h.Sum(nil)
+// identify also returns the digest that the ID shows.
+func identify(ex Example) (Example, []byte) {
+	digest := identity(ex)
+	ex.ID = idPrefix + hex.EncodeToString(digest)
+	ex.Split = splitOf(ex)
+	return ex, digest
 }
 
-func attachments(h hash.Hash, m llm.Message) {
+func identity(ex Example) []byte {
+	size := len(identityDomain) + len(ex.Response) + netstringOverhead
+	for _, m := range ex.Messages {
+		size += len(m.Content) + 2*netstringOverhead
+	}
+	b := append(make([]byte, 0, size), identityDomain...)
+	for _, m := range ex.Messages {
+		b = appendNetstring(b, string(m.Role))
+		b = appendNetstring(b, m.Content)
+		b = appendAttachments(b, m)
+	}
+	digest := sha256.Sum256(appendNetstring(b, ex.Response))
+	return digest[:]
+}
+
+func appendAttachments(b []byte, m llm.Message) []byte {
 	for _, img := range m.Images {
-		netstring(h, "image")
-		netstring(h, img.MediaType)
-		netstring(h, string(img.Data))
+		b = appendNetstring(b, "image")
+		b = appendNetstring(b, img.MediaType)
+		b = appendNetstring(b, img.Data)
 	}
 	for _, call := range m.ToolCalls {
-		netstring(h, "tool_call")
-		netstring(h, call.ID)
-		netstring(h, call.Name)
-		netstring(h, string(canonical(call.Arguments)))
+		b = appendNetstring(b, "tool_call")
+		b = appendNetstring(b, call.ID)
+		b = appendNetstring(b, call.Name)
+		b = appendNetstring(b, canonical(call.Arguments))
 	}
 	if m.ToolCallID != "" {
-		netstring(h, "tool_call_id")
-		netstring(h, m.ToolCallID)
+		b = appendNetstring(b, "tool_call_id")
+		b = appendNetstring(b, m.ToolCallID)
 	}
+	return b
 }
 
 // canonical is the form in which a store gives JSON back: without white space
@@ -88,39 +97,74 @@ func canonical(raw json.RawMessage) []byte {
 }
 
 func splitOf(ex Example) Split {
-	h := sha256.New()
-	io.WriteString(h, splitDomain)
+	size := len(splitDomain)
 	for _, m := range ex.Messages {
-		netstring(h, string(m.Role))
-		netstring(h, normalise(m.Content))
+		size += len(m.Content) + 2*netstringOverhead
 	}
-	if binary.BigEndian.Uint64(h.Sum(nil))%heldOutOneIn == 0 {
+	b := append(make([]byte, 0, size), splitDomain...)
+	var text []byte // reused
+	for _, m := range ex.Messages {
+		text = appendNormalised(text[:0], m.Content)
+		b = appendNetstring(b, string(m.Role))
+		b = appendNetstring(b, text)
+	}
+	digest := sha256.Sum256(b)
+	if binary.BigEndian.Uint64(digest[:])%heldOutOneIn == 0 {
 		return SplitHeldOut
 	}
 	return SplitTrain
 }
 
-func netstring(h hash.Hash, s string) {
-	fmt.Fprintf(h, "%d:%s,", len(s), s)
+// netstringOverhead is about what a netstring, or a role as one, takes beside its text.
+const netstringOverhead = 16
+
+func appendNetstring[T string | []byte](b []byte, text T) []byte {
+	b = strconv.AppendInt(b, int64(len(text)), 10)
+	b = append(b, ':')
+	b = append(b, text...)
+	return append(b, ',')
 }
 
-// normalise keeps the letters and digits of text, in lower case and without
+// appendNormalised keeps the letters and digits of text, in lower case and without
 // accents, and puts one space wherever something else stood between them.
-func normalise(text string) string {
-	var b strings.Builder
-	gap := false
+func appendNormalised(b []byte, text string) []byte {
+	start, gap := len(b), false
+	for i := range len(text) {
+		c := text[i]
+		switch {
+		case c >= utf8.RuneSelf: // begin again: an accent belongs to the letter before it
+			return appendNormalisedRunes(b[:start], text)
+		case 'A' <= c && c <= 'Z':
+			c += 'a' - 'A'
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+		default:
+			gap = true
+			continue
+		}
+		if gap && len(b) > start {
+			b = append(b, ' ')
+		}
+		gap = false
+		b = append(b, c)
+	}
+	return b
+}
+
+// appendNormalisedRunes is appendNormalised for any text.
+func appendNormalisedRunes(b []byte, text string) []byte {
+	start, gap := len(b), false
 	for _, r := range norm.NFKD.String(text) {
 		switch {
 		case unicode.Is(unicode.Mn, r): // an accent, taken off its letter by NFKD
 		case unicode.IsLetter(r) || unicode.IsNumber(r):
-			if gap && b.Len() > 0 {
-				b.WriteByte(' ')
+			if gap && len(b) > start {
+				b = append(b, ' ')
 			}
 			gap = false
-			b.WriteRune(unicode.ToLower(r))
+			b = utf8.AppendRune(b, unicode.ToLower(r))
 		default:
 			gap = true
 		}
 	}
-	return b.String()
+	return b
 }

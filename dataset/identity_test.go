@@ -1,8 +1,15 @@
 package dataset_test
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
+	"strings"
 	"testing"
+	"unicode"
+
+	"golang.org/x/text/unicode/norm"
 
 	"retort/dataset"
 	"retort/llm"
@@ -98,5 +105,59 @@ func TestIdentify_holdsOutATenth(t *testing.T) {
 	}
 	if share := float64(heldOut) / n; share < 0.09 || share > 0.11 {
 		t.Errorf("%.3f are held out, want about 0.1", share)
+	}
+}
+
+// TestIdentify_isWhatItsCommentSays computes both digests in the plainest way.
+func TestIdentify_isWhatItsCommentSays(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	letters := []rune("aZ09 .,-\n\tÄ\u0301éß№ﬁ你😀\u00a0")
+	text := func(ascii bool) string {
+		out := make([]rune, rng.IntN(40))
+		for i := range out {
+			if out[i] = letters[rng.IntN(len(letters))]; ascii {
+				out[i] = rune(rng.IntN(128))
+			}
+		}
+		return string(out)
+	}
+	for range 2000 {
+		ex := dataset.Example{Response: text(true)}
+		id, split := "retort example v1\n", "retort split v1\n"
+		for range 1 + rng.IntN(3) {
+			m := llm.User(text(rng.IntN(2) == 0))
+			ex.Messages = append(ex.Messages, m)
+			plain := strings.Join(strings.FieldsFunc(strings.ToLower(stripAccents(m.Content)), func(r rune) bool {
+				return !unicode.IsLetter(r) && !unicode.IsNumber(r)
+			}), " ")
+			id += fmt.Sprintf("4:user,%d:%s,", len(m.Content), m.Content)
+			split += fmt.Sprintf("4:user,%d:%s,", len(plain), plain)
+		}
+		id += fmt.Sprintf("%d:%s,", len(ex.Response), ex.Response)
+		want := dataset.SplitTrain
+		if sum := sha256.Sum256([]byte(split)); binary.BigEndian.Uint64(sum[:])%10 == 0 {
+			want = dataset.SplitHeldOut
+		}
+		got := dataset.Identify(ex)
+		if got.Split != want || got.ID != fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(id))) {
+			t.Fatalf("%q: %s, %s; want %s of %q and %q", ex.Messages, got.ID, got.Split, want, id, split)
+		}
+	}
+}
+
+func stripAccents(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Mn, r) {
+			return -1
+		}
+		return r
+	}, norm.NFKD.String(text))
+}
+
+func BenchmarkIdentify(b *testing.B) {
+	ex := newExample(1)
+	b.ReportAllocs()
+	for b.Loop() {
+		dataset.Identify(ex)
 	}
 }

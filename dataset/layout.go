@@ -3,7 +3,6 @@ package dataset
 import (
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -13,7 +12,7 @@ import (
 // Keys in Badger. Positions count the examples from 1, in the order in which
 // they were stored and without gaps.
 //
-//	'e' position (8 bytes, big endian)  ->  JSON of the Example
+//	'e' position (8 bytes, big endian)  ->  JSON of the Example, or of what became of it (gone.go)
 //	'i' digest (32 bytes)               ->  position of the example with this ID
 //	's'                                 ->  state
 //
@@ -50,20 +49,29 @@ func keyName(key []byte) string {
 	return fmt.Sprintf("key %q", key)
 }
 
-// state sums up everything that was ever stored. It is written with every
-// commit, and to the mark after it.
+// state sums up everything that was ever stored. It is written with every commit.
 type state struct {
-	Examples uint64 // how many there are: positions are 1 to Examples
-	Changes  uint64 // how many times an example was stored or rated, or a query logged
-	Sum      uint64 // of the change numbers of all examples as they are now, wrapping
+	Positions uint64 // positions are 1 to this
+	Changes   uint64 // how many times an example was stored, rated or forgotten, or a query logged
+	Sum       uint64 // of the change numbers of all positions as they are now, wrapping
+	Gone      uint64 // positions whose example is there no more
 }
 
-const stateSize = 3 * 8
+// stateSize is the size of a state, in bytes, and of one of format 1, which has
+// no Gone.
+const (
+	stateSize  = 4 * 8
+	stateSize1 = 3 * 8
+)
+
+// examples is how many there are.
+func (s state) examples() uint64 { return s.Positions - s.Gone }
 
 func (s state) encode() []byte {
-	b := binary.BigEndian.AppendUint64(nil, s.Examples)
+	b := binary.BigEndian.AppendUint64(nil, s.Positions)
 	b = binary.BigEndian.AppendUint64(b, s.Changes)
-	return binary.BigEndian.AppendUint64(b, s.Sum)
+	b = binary.BigEndian.AppendUint64(b, s.Sum)
+	return binary.BigEndian.AppendUint64(b, s.Gone)
 }
 
 // decodeState opens the record of a state that is kept under key.
@@ -72,14 +80,18 @@ func decodeState(key, raw []byte) (state, error) {
 	if err != nil {
 		return state{}, err
 	}
-	if len(payload) != stateSize {
+	if len(payload) != stateSize && len(payload) != stateSize1 {
 		return state{}, fmt.Errorf("record of %s: %w: wrong size", keyName(key), ErrDamaged)
 	}
-	return state{
-		Examples: binary.BigEndian.Uint64(payload),
-		Changes:  binary.BigEndian.Uint64(payload[8:]),
-		Sum:      binary.BigEndian.Uint64(payload[16:]),
-	}, nil
+	s := state{
+		Positions: binary.BigEndian.Uint64(payload),
+		Changes:   binary.BigEndian.Uint64(payload[8:]),
+		Sum:       binary.BigEndian.Uint64(payload[16:]),
+	}
+	if len(payload) == stateSize {
+		s.Gone = binary.BigEndian.Uint64(payload[24:])
+	}
+	return s, nil
 }
 
 // readState returns the zero state for an empty store.
@@ -112,8 +124,8 @@ type stored struct {
 
 // example decodes s.
 func (s stored) example() (Example, error) {
-	var ex Example
-	if err := json.Unmarshal(s.payload, &ex); err != nil {
+	ex, err := decodeExample(s.payload)
+	if err != nil {
 		return Example{}, fmt.Errorf("record of example %d: %w: %v", s.position, ErrDamaged, err)
 	}
 	return ex, nil

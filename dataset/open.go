@@ -12,6 +12,8 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
+
+	"retort/dataset/journal"
 )
 
 const (
@@ -19,19 +21,17 @@ const (
 	lockFile  = "lock"
 )
 
-// Open opens the store in dir, and makes one where there is none. The error
-// wraps ErrBusy, ErrNoSpace or ErrDamaged where that is the cause. Where the
-// last process did not Close, Open reads the whole store.
+// Open opens the store in dir, and makes one where there is none. Stores of
+// earlier formats are brought to the present one. The error wraps ErrBusy,
+// ErrNoSpace or ErrDamaged where that is the cause; Check repairs what is
+// damaged. Where the last process did not Close, Open reads the whole store.
+//
+// Where the disk is too full for writing, a store that was closed is opened all
+// the same: everything can be read, and what would write gets ErrNoSpace.
 func Open(dir string, opts Options) (*Store, error) {
-	s := &Store{dir: dir, policy: opts.Policy, salvage: opts.Salvage, free: opts.free, log: &badgerLog{}}
-	if s.free == nil {
-		s.free = freeSpace
-	}
+	s := newStore(dir, opts)
 	if err := s.open(); err != nil {
-		if s.db != nil {
-			_ = guard(s.db.Close) // there is an error to report already
-		}
-		s.release()
+		s.abandon()
 		if errors.Is(err, syscall.ENOSPC) {
 			err = fmt.Errorf("%w: %w", ErrNoSpace, err)
 		}
@@ -40,94 +40,150 @@ func Open(dir string, opts Options) (*Store, error) {
 	return s, nil
 }
 
+func newStore(dir string, opts Options) *Store {
+	s := &Store{dir: dir, policy: opts.Policy, free: opts.free, log: &badgerLog{}}
+	if s.free == nil {
+		s.free = freeSpace
+	}
+	return s
+}
+
 // open looks before it leaps: Badger repairs by deleting, so it may not see the
 // files before they are known to be whole and to have room.
 func (s *Store) open() (err error) {
-	if err := os.MkdirAll(filepath.Join(s.dir, badgerDir), 0o700); err != nil {
+	if err := s.claim(); err != nil {
+		return err
+	}
+	if err := s.ensureFormat(); err != nil {
+		return err
+	}
+	sealed, err := s.checkSeal()
+	if err != nil {
+		return err
+	}
+	if err := s.makeRoom(); err != nil {
+		if sealed && errors.Is(err, ErrNoSpace) {
+			return s.openReadOnly(err)
+		}
+		return err
+	}
+	found, err := s.openFiles(sealed)
+	if err != nil {
+		return err
+	}
+	s.committer = newCommitter(s, found)
+	return s.finishForgetting()
+}
+
+// claim takes the folder for this process, and ends what another one was cut
+// short in.
+func (s *Store) claim() (err error) {
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return err
 	}
 	if s.lock, err = lock(filepath.Join(s.dir, lockFile)); err != nil {
 		return err
 	}
+	return adopt(s.dir)
+}
+
+// ensureFormat makes a new store, or brings an old one to the present format.
+func (s *Store) ensureFormat() error {
+	f, err := readFormat(s.dir)
+	if err != nil {
+		return err
+	}
+	if f.Version == format {
+		return nil
+	}
 	if err := s.checkSpace(diskUse.toWork); err != nil {
 		return err
 	}
-	sealed, err := checkSeal(s.dir)
-	if err := s.tolerate(err); err != nil {
+	if f.Version > 0 {
+		return s.migrate(f.Version)
+	}
+	if err := os.MkdirAll(filepath.Join(s.dir, badgerDir), 0o700); err != nil {
 		return err
 	}
-	if err := s.openMark(); err != nil {
-		return err
+	j, err := journal.Open(filepath.Join(s.dir, journalDir))
+	if err == nil {
+		err = j.Close()
 	}
+	if err != nil {
+		return asDamage(err)
+	}
+	return writeFormat(s.dir, newStoreID())
+}
+
+// openFiles opens the journal and Badger, and sees to it that they agree. It
+// returns their state.
+func (s *Store) openFiles(sealed bool) (found state, err error) {
 	if err := s.prepareFiles(sealed); err != nil {
-		return err
+		return found, err
 	}
-	if err := s.openBadger(); err != nil {
-		return err
+	if s.journal, err = journal.Open(filepath.Join(s.dir, journalDir)); err != nil {
+		return found, asDamage(err)
 	}
-	found, err := s.compare()
-	if err := s.tolerate(err); err != nil {
-		return err
+	last := s.journal.Last()
+	if _, err := os.Stat(filepath.Join(s.dir, badgerDir, badger.ManifestFilename)); errors.Is(err, fs.ErrNotExist) && last > 0 {
+		// Badger would start anew and delete the tables that are left.
+		return found, fileError{badgerDir + "/" + badger.ManifestFilename, "it is missing"}
 	}
-	if !sealed && !s.salvage {
-		if err := s.verifyAll(); err != nil {
-			return err
+	if err := s.openBadger(last > 0); err != nil {
+		return found, err
+	}
+	if found, err = s.foundState(); err != nil {
+		return found, err
+	}
+	switch {
+	case found.Changes > last:
+		return found, fmt.Errorf("%w: the journal ends with change %d of %d", ErrDamaged, last, found.Changes)
+	case found.Changes < last:
+		if found, err = s.catchUp(found); err != nil {
+			return found, err
 		}
 	}
-	s.committer = newCommitter(s, found)
-	return nil
+	if !sealed {
+		err = s.verifyAll()
+	}
+	return found, err
 }
 
-// tolerate sets damage aside when salvaging. Any other err it returns.
-func (s *Store) tolerate(err error) error {
-	if s.salvage && errors.Is(err, ErrDamaged) {
-		s.damage = append(s.damage, err)
-		return nil
+// openReadOnly opens a store that was closed, without a write to the disk.
+func (s *Store) openReadOnly(why error) error {
+	s.readOnly = why
+	opts := badgerOptions(filepath.Join(s.dir, badgerDir), s.log).WithReadOnly(true).WithBypassLockGuard(true)
+	if err := s.openBadgerWith(opts, true); err != nil {
+		return fmt.Errorf("%w (nor can it be opened for reading: %w)", why, err)
+	}
+	found, err := s.foundState()
+	if err == nil {
+		s.committer = newCommitter(s, found)
 	}
 	return err
-}
-
-// openMark learns what state was last acknowledged.
-func (s *Store) openMark() error {
-	_, err := os.Stat(filepath.Join(s.dir, badgerDir, badger.ManifestFilename))
-	fresh := errors.Is(err, fs.ErrNotExist)
-	if err != nil && !fresh {
-		return err
-	}
-	s.mark, s.acknowledged, err = openMark(s.dir, fresh)
-	if err := s.tolerate(err); err != nil {
-		return err
-	}
-	if fresh && s.acknowledged.Changes > 0 {
-		// Badger would start anew and delete the tables that are left.
-		return fmt.Errorf("file %q: %w: it is missing", badgerDir+"/"+badger.ManifestFilename, ErrDamaged)
-	}
-	return nil
 }
 
 // prepareFiles makes the files fit to be worked on. What a killed process wrote
 // may be in the kernel's memory alone: it must be on disk before it is counted
 // as stored.
 func (s *Store) prepareFiles(sealed bool) error {
-	if sealed {
-		return breakSeal(s.dir)
-	}
-	names, err := sealedFiles(s.dir)
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		err := syncFile(filepath.Join(s.dir, filepath.FromSlash(name)))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) { // the mark, when salvaging
+	if !sealed {
+		if err := checkTables(s.dir); err != nil {
 			return err
+		}
+		for _, name := range []string{badgerDir, journalDir} {
+			err := syncFiles(filepath.Join(s.dir, name))
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
 		}
 	}
 	return breakSeal(s.dir)
 }
 
-func (s *Store) openBadger() error {
-	opts := badger.DefaultOptions(filepath.Join(s.dir, badgerDir)).
-		WithLogger(s.log).
+func badgerOptions(dir string, log badger.Logger) badger.Options {
+	return badger.DefaultOptions(dir).
+		WithLogger(log).
 		WithMetricsEnabled(false).
 		WithSyncWrites(true).       // Badger's default loses what was acknowledged
 		WithDetectConflicts(false). // one goroutine writes
@@ -138,6 +194,15 @@ func (s *Store) openBadger() error {
 		WithBlockCacheSize(16 << 20).
 		WithValueThreshold(1 << 20).  // above MaxExampleSize: values stay in the tables
 		WithValueLogFileSize(1 << 20) // hence not used; the least that Badger allows
+}
+
+// openBadger opens Badger; known says that it could be opened before.
+func (s *Store) openBadger(known bool) error {
+	return s.openBadgerWith(badgerOptions(filepath.Join(s.dir, badgerDir), s.log), known)
+}
+
+func (s *Store) openBadgerWith(opts badger.Options, known bool) error {
+	errs := s.log.mark()
 	err := guard(func() error {
 		db, err := badger.Open(opts)
 		if err == nil { // else db may be one that was never finished
@@ -146,32 +211,17 @@ func (s *Store) openBadger() error {
 		return err
 	})
 	if err == nil {
-		err = s.log.since(0)
+		err = s.log.since(errs)
 	}
 	switch {
 	case err == nil:
 		return nil
 	case strings.Contains(err.Error(), "directory lock"), strings.Contains(err.Error(), "lock file"):
 		return fmt.Errorf("%w: %w", ErrBusy, err) // Badger has no sentinel of its own
-	case s.acknowledged.Changes > 0: // it could be opened before
+	case known:
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	return err
-}
-
-// compare returns the state that Badger has. It is an error if more than that
-// was acknowledged.
-func (s *Store) compare() (state, error) {
-	var found state
-	err := s.view(context.Background(), func(txn *badger.Txn) (err error) {
-		found, err = readState(txn)
-		return err
-	})
-	if want := s.acknowledged; err == nil && found.Changes < want.Changes {
-		err = fmt.Errorf("%w: %d of %d examples and %d of %d changes are there", ErrDamaged,
-			found.Examples, want.Examples, found.Changes, want.Changes)
-	}
-	return found, err
 }
 
 func (s *Store) verifyAll() error {
@@ -182,9 +232,37 @@ func (s *Store) verifyAll() error {
 	return report.Err()
 }
 
+// finishForgetting writes the store anew if a process was cut short before it
+// did, and opens it again.
+func (s *Store) finishForgetting() error {
+	pending, err := isPending(s.dir)
+	if err != nil || !pending {
+		return err
+	}
+	s.committer.stop()
+	if err := s.compact(context.Background()); err != nil {
+		if errors.Is(err, ErrNoSpace) {
+			return s.reopen() // it is tried again next time
+		}
+		return err
+	}
+	return s.reopen()
+}
+
+// reopen opens the files that compact has closed.
+func (s *Store) reopen() error {
+	s.log = &badgerLog{}
+	found, err := s.openFiles(true)
+	if err == nil {
+		s.committer = newCommitter(s, found)
+	}
+	return err
+}
+
 // Close waits for the calls in progress and closes the store. Where the disk is
 // too full for that, Badger's files stay as they are, and the error wraps
 // ErrNoSpace: nothing is lost, but this process cannot open the store again.
+// Where examples were forgotten, Close writes the files anew.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	closed := s.closed
@@ -195,10 +273,7 @@ func (s *Store) Close() error {
 	}
 	s.calls.Wait()
 	s.committer.stop()
-	err := s.checkSpace(diskUse.toClose)
-	if err == nil {
-		err = s.closeBadger()
-	}
+	err := s.close()
 	s.release()
 	if err != nil {
 		return fmt.Errorf("close store %q: %w", s.dir, err)
@@ -206,22 +281,65 @@ func (s *Store) Close() error {
 	return nil
 }
 
+func (s *Store) close() error {
+	if s.readOnly != nil {
+		return guard(s.db.Close)
+	}
+	if err := s.checkSpace(diskUse.toClose); err != nil {
+		if err = s.useReserve(diskUse.toClose, err); err != nil {
+			return err
+		}
+	}
+	if s.committer.broken == nil {
+		pending, err := isPending(s.dir)
+		if err != nil {
+			return err
+		}
+		if pending {
+			return s.closeCompacted()
+		}
+	}
+	return s.closeBadger()
+}
+
+// closeCompacted writes the store anew and closes it.
+func (s *Store) closeCompacted() error {
+	if err := s.compact(context.Background()); err != nil {
+		return err
+	}
+	s.seal = nil
+	_ = s.writeSeal() // as in closeBadger
+	return nil
+}
+
 func (s *Store) closeBadger() error {
+	errs := s.log.mark()
 	err := guard(s.db.Close)
 	if err == nil {
-		err = s.log.since(0)
+		err = s.log.since(errs)
 	}
-	if err == nil && !s.salvage && s.committer.broken == nil {
+	if err == nil && s.committer.broken == nil {
 		// Without a seal the next Open takes longer, nothing worse.
-		_ = writeSeal(s.dir)
+		_ = s.writeSeal()
 	}
 	return err
 }
 
+// abandon lets go of everything after an error.
+func (s *Store) abandon() {
+	if s.committer != nil {
+		s.committer.stop()
+	}
+	if s.db != nil && !s.db.IsClosed() {
+		_ = guard(s.db.Close) // there is an error to report already
+	}
+	s.release()
+}
+
 // release lets go of what is held beside Badger.
 func (s *Store) release() {
-	if s.mark != nil {
-		s.mark.close()
+	if s.journal != nil {
+		s.journal.Close()
 	}
 	if s.lock != nil {
 		s.lock.Close()

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"runtime"
 	"slices"
+	"sync"
 	"time"
 	"unicode/utf8"
 )
@@ -23,16 +25,37 @@ type item struct {
 	rejected []string
 }
 
-// prepare checks and encodes examples. An error says which one is at fault.
+// prepareAlone is how many examples are worth a goroutine of their own.
+const prepareAlone = 32
+
+// prepare checks and encodes examples, many of them on all CPUs. An error says
+// which is the first one at fault.
 func (s *Store) prepare(examples []Example) ([]item, error) {
 	now := time.Now().UTC()
-	items := make([]item, 0, len(examples))
-	for i, ex := range examples {
-		it, err := s.item(ex, now)
-		if err != nil {
-			return nil, fmt.Errorf("example %d of %d: %w", i+1, len(examples), err)
+	items := make([]item, len(examples))
+	size := max(prepareAlone, (len(examples)+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))
+	errs := make([]error, (len(examples)+size-1)/size)
+	part := func(n int) {
+		for i := n * size; i < min((n+1)*size, len(examples)); i++ {
+			var err error
+			if items[i], err = s.item(examples[i], now); err != nil {
+				errs[n] = fmt.Errorf("example %d of %d: %w", i+1, len(examples), err)
+				return
+			}
 		}
-		items = append(items, it)
+	}
+	var wg sync.WaitGroup
+	for n := 1; n < len(errs); n++ {
+		wg.Go(func() { part(n) })
+	}
+	if len(errs) > 0 {
+		part(0)
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
 	}
 	return items, nil
 }
@@ -41,7 +64,8 @@ func (s *Store) item(ex Example, now time.Time) (item, error) {
 	if err := ex.Validate(); err != nil {
 		return item{}, err
 	}
-	ex = s.policy.apply(Identify(ex))
+	ex, digest := identify(ex)
+	ex = s.policy.apply(ex)
 	if ex.CreatedAt.IsZero() {
 		ex.CreatedAt = now
 	}
@@ -49,7 +73,7 @@ func (s *Store) item(ex Example, now time.Time) (item, error) {
 	if err != nil {
 		return item{}, err
 	}
-	return item{identity(ex), payload, ex.UserFeedback, ex.Rejected}, nil
+	return item{digest, payload, ex.UserFeedback, ex.Rejected}, nil
 }
 
 // Validate refuses, with an error that wraps ErrInvalid, what could not be read
@@ -99,13 +123,17 @@ func encodeExample(ex Example) ([]byte, error) {
 	return payload, nil
 }
 
+// maxChunk is how many bytes of new examples are one change: a thousand of 1 KiB,
+// so that these cost one commit. With maxBatch it is what one transaction may hold.
+const maxChunk = maxBatch + maxBatch/4
+
 // chunks cuts items so that each piece fits one transaction.
 func chunks(items []item) iter.Seq[[]item] {
 	return func(yield func([]item) bool) {
 		size, start := 0, 0
 		for i, it := range items {
 			n := len(it.payload) + exampleOverhead
-			if size+n > maxBatch && i > start {
+			if size+n > maxChunk && i > start {
 				if !yield(items[start:i]) {
 					return
 				}

@@ -54,8 +54,12 @@ type QueryMember struct {
 //	'q' change (8 bytes, big endian)  ->  JSON of the Query
 //	't'                               ->  how many there are, and the sum of their changes
 //
-// Its changes are counted with those of the examples, so the mark covers it too.
+// Its changes are counted with those of the examples.
 const queryPrefix = 'q'
+
+func queryKey(change uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{queryPrefix}, change)
+}
 
 var totalsKey = []byte("t")
 
@@ -108,15 +112,24 @@ func (s *Store) PutQueries(ctx context.Context, queries ...Query) error {
 	return nil
 }
 
+// Validate refuses, with an error that wraps ErrInvalid, what could not be read
+// back as it is.
+func (q Query) Validate() error {
+	for _, m := range q.Members {
+		if !utf8.ValidString(m.Error) {
+			return fmt.Errorf("%w: an error text is not UTF-8", ErrInvalid)
+		}
+	}
+	return nil
+}
+
 func encodeQuery(q Query) ([]byte, error) {
 	if q.At.IsZero() {
 		q.At = time.Now()
 	}
 	q.At = q.At.UTC()
-	for _, m := range q.Members {
-		if !utf8.ValidString(m.Error) {
-			return nil, fmt.Errorf("%w: an error text is not UTF-8", ErrInvalid)
-		}
+	if err := q.Validate(); err != nil {
+		return nil, err
 	}
 	payload, err := json.Marshal(q)
 	if err != nil {
@@ -135,14 +148,11 @@ func (b *batch) log(items []item) error {
 		return err
 	}
 	for _, it := range items {
-		b.state.Changes++
-		totals.Count++
-		totals.Sum += b.state.Changes
-		b.size += len(it.payload) + exampleOverhead
-		key := binary.BigEndian.AppendUint64([]byte{queryPrefix}, b.state.Changes)
-		if err := b.txn.Set(key, encodeRecord(key, b.state.Changes, it.payload)); err != nil {
+		if err := b.write(queryKey(b.state.Changes+1), 0, it.payload); err != nil {
 			return err
 		}
+		totals.Count++
+		totals.Sum += b.state.Changes
 	}
 	return b.txn.Set(totalsKey, encodeRecord(totalsKey, b.state.Changes, totals.encode()))
 }

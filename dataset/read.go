@@ -83,9 +83,6 @@ func (s *Store) snapshot() (*snapshot, error) {
 		sn.state, err = readState(sn.txn)
 		return err
 	})
-	if s.salvage && sn.state.Changes < s.acknowledged.Changes {
-		sn.state, err = s.acknowledged, nil // count what should be there
-	}
 	if err != nil {
 		sn.close()
 		return nil, err
@@ -95,9 +92,24 @@ func (s *Store) snapshot() (*snapshot, error) {
 
 func (sn *snapshot) close() { sn.txn.Discard() }
 
-// examples yields all examples by position. A damaged or missing one is an
-// error in its place; only ctx and a failure of Badger end the sequence.
+// examples yields all examples by position, and skips what is gone. A damaged or
+// missing one is an error in its place; only ctx and a failure of Badger end the
+// sequence.
 func (sn *snapshot) examples(ctx context.Context) iter.Seq2[stored, error] {
+	return func(yield func(stored, error) bool) {
+		for rec, err := range sn.positions(ctx) {
+			if err == nil && rec.isGone() {
+				continue
+			}
+			if !yield(rec, err) {
+				return
+			}
+		}
+	}
+}
+
+// positions yields what is at each position, gone or not.
+func (sn *snapshot) positions(ctx context.Context) iter.Seq2[stored, error] {
 	return func(yield func(stored, error) bool) {
 		next := uint64(1) // position that is due
 		for e, err := range sn.entries(ctx, examplePrefix) {
@@ -106,7 +118,7 @@ func (sn *snapshot) examples(ctx context.Context) iter.Seq2[stored, error] {
 				return
 			}
 			position, ok := e.position()
-			if !ok || position < next || position > sn.state.Examples {
+			if !ok || position < next || position > sn.state.Positions {
 				if !yield(stored{}, fmt.Errorf("%s: %w: it does not belong there", keyName(e.key), ErrDamaged)) {
 					return
 				}
@@ -121,8 +133,8 @@ func (sn *snapshot) examples(ctx context.Context) iter.Seq2[stored, error] {
 				return
 			}
 		}
-		if next <= sn.state.Examples {
-			yield(stored{}, missing(next, sn.state.Examples))
+		if next <= sn.state.Positions {
+			yield(stored{}, missing(next, sn.state.Positions))
 		}
 	}
 }
@@ -139,7 +151,7 @@ type entry struct{ key, raw []byte }
 
 // position returns where the example of e stands, if e is an example.
 func (e entry) position() (uint64, bool) {
-	if len(e.key) != len(exampleKey(0)) {
+	if len(e.key) != len(exampleKey(0)) || e.key[0] != examplePrefix {
 		return 0, false
 	}
 	return binary.BigEndian.Uint64(e.key[1:]), true

@@ -36,7 +36,7 @@ func TestDecodeRecord_refusesEveryDamagedByte(t *testing.T) {
 
 func FuzzDecodeRecord(f *testing.F) {
 	f.Add([]byte("k"), []byte{})
-	f.Add([]byte("s"), encodeRecord(stateKey, 1, state{1, 2, 3}.encode()))
+	f.Add([]byte("s"), encodeRecord(stateKey, 1, state{1, 2, 3, 0}.encode()))
 	f.Add(exampleKey(1), encodeRecord(exampleKey(1), 9, []byte(`{"response":"x"}`)))
 	f.Add([]byte{}, bytes.Repeat([]byte{0xff}, recordOverhead))
 	f.Fuzz(func(t *testing.T, key, raw []byte) {

@@ -13,7 +13,7 @@ import (
 // Badger's that nobody can guard. So there must be room, before each commit,
 // for all that Badger may write because of it or at the same time.
 const (
-	// spaceMargin covers the commit itself (less than twice maxBatch), what it adds to
+	// spaceMargin covers the commit itself (less than 2.4 MiB, twice), what it adds to
 	// Badger's small files, and other programs between two looks.
 	spaceMargin = 8 << 20
 
@@ -42,6 +42,9 @@ func (u diskUse) toClose() uint64 { return u.logs + closeMargin }
 func measure(dir string) (diskUse, error) {
 	var use diskUse
 	entries, err := os.ReadDir(filepath.Join(dir, badgerDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return use, nil // a store to be
+	}
 	if err != nil {
 		return use, err
 	}

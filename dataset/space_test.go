@@ -42,8 +42,17 @@ func TestStore_refusesWithoutSpace(t *testing.T) {
 		t.Fatal(err)
 	}
 	free.Store(1 << 20)
-	if _, err := Open(dir, opts); !errors.Is(err, ErrNoSpace) {
-		t.Errorf("Open: %v, want ErrNoSpace", err)
+	if s, err = Open(dir, opts); err != nil {
+		t.Fatal(err)
+	}
+	if st, err := s.Stats(t.Context()); st.Total != 2 || err != nil {
+		t.Errorf("%d examples on a full disk, %v; want 2", st.Total, err)
+	}
+	if _, err := s.Put(t.Context(), testExample(3)); !errors.Is(err, ErrNoSpace) {
+		t.Errorf("Put: %v, want ErrNoSpace", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
 	}
 	free.Store(math.MaxUint64)
 	if s, err = Open(dir, opts); err != nil {

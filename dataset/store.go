@@ -8,16 +8,14 @@ import (
 	"sync"
 
 	"github.com/dgraph-io/badger/v4"
+
+	"retort/dataset/journal"
 )
 
 // Options say how to open a store. The zero value is right for most.
 type Options struct {
 	// Policy scores what is stored and rated. Zero is DefaultPolicy.
 	Policy Policy
-
-	// Salvage opens the store for reading only, damaged or not: All yields what
-	// is left, with an error in place of what is not, and Verify lists it.
-	Salvage bool
 
 	free func(dir string) (uint64, error) // bytes; freeSpace, but for tests
 }
@@ -30,12 +28,10 @@ type Store struct {
 	lock      *os.File
 	db        *badger.DB
 	log       *badgerLog
-	mark      *mark
+	journal   *journal.Journal // nil when read-only
 	committer *committer
-
-	acknowledged state   // by the mark, when the store was opened
-	salvage      bool    // nothing is written
-	damage       []error // what Open found when salvaging
+	seal      map[string]string // lines of the seal by file, when the store was opened
+	readOnly  error             // why nothing can be written, or nil
 
 	mu     sync.Mutex // guards closed, and adding to calls
 	closed bool
@@ -80,11 +76,7 @@ func (s *Store) Get(ctx context.Context, id string) (Example, error) {
 func (s *Store) All(ctx context.Context, f Filter) iter.Seq2[Example, error] {
 	return func(yield func(Example, error) bool) {
 		found := 0
-		for rec, err := range s.scan(ctx) {
-			var ex Example
-			if err == nil {
-				ex, err = rec.example()
-			}
+		for ex, err := range decoded(s.scan(ctx)) {
 			if err != nil {
 				if !yield(Example{}, fmt.Errorf("read examples: %w", err)) {
 					return

@@ -321,10 +321,13 @@ func TestStore_Stats(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(dataset.Stats{TaskTypes: map[string]int{}}, got); diff != "" {
+	none := map[string]int{}
+	empty := dataset.Stats{TaskTypes: none, Tasks: map[string]dataset.TaskStats{}, Terms: none, Kinds: none, Models: none, Days: none}
+	if diff := cmp.Diff(empty, got); diff != "" {
 		t.Errorf("of an empty store (-want +got):\n%s", diff)
 	}
 	heldOut := 0
+	tasks := map[string]dataset.TaskStats{}
 	for i := range 100 {
 		if i == 99 {
 			if st, err := s.Stats(t.Context()); err != nil || st.Ready {
@@ -334,16 +337,30 @@ func TestStore_Stats(t *testing.T) {
 		ex := newExample(i)
 		ex.QualityScore = []float64{0.8, 0.9}[i%2]
 		ex.TaskType = []string{"code", "creative", "general", "code"}[i%4]
+		task := tasks[ex.TaskType]
+		task.Total++
+		task.HighQuality += i % 2
 		if i < 10 {
 			ex.UserFeedback = 3
+			task.WithFeedback++
 		}
 		if put(t, s, ex).Split == dataset.SplitHeldOut {
 			heldOut++
+			task.HeldOut++
+		} else {
+			task.Training++
 		}
+		task.Readiness = dataset.NotReady
+		tasks[ex.TaskType] = task
 	}
 	want := dataset.Stats{
 		Total: 100, HighQuality: 50, AverageQuality: 0.85, WithFeedback: 10, HeldOut: heldOut,
-		TaskTypes: map[string]int{"code": 50, "creative": 25, "general": 25}, Ready: true,
+		TaskTypes: map[string]int{"code": 50, "creative": 25, "general": 25}, Ready: true, Tasks: tasks,
+		Feedback: dataset.Feedback{Stars: [5]int{2: 10}, Share: 0.1}, Terms: map[string]int{"unknown": 100},
+		Kinds: map[string]int{"manual": 100}, Models: none, Days: map[string]int{},
+	}
+	for _, ex := range list(t, s, dataset.Filter{}) { // midnight may have come meanwhile
+		want.Days[ex.CreatedAt.Format(time.DateOnly)]++
 	}
 	got, err = s.Stats(t.Context())
 	if err != nil {

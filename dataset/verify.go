@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/dgraph-io/badger/v4"
 )
@@ -43,14 +42,14 @@ func (s *Store) verify(ctx context.Context, thorough bool) (Report, error) {
 		return Report{}, err
 	}
 	defer s.leave()
-	r := Report{Damage: slices.Clone(s.damage)}
+	var r Report
 	errs := s.log.mark()
 	sn, err := s.snapshot()
 	if err != nil {
 		return r, err
 	}
 	defer sn.close()
-	r.Examples = sn.state.Examples
+	r.Examples = sn.state.examples()
 	if err := sn.verifyIndex(ctx, &r); err != nil {
 		return r, err
 	}
@@ -78,8 +77,8 @@ func (sn *snapshot) verifyIndex(ctx context.Context, r *Report) error {
 		}
 		entries++
 	}
-	if entries != sn.state.Examples {
-		r.damaged("the index has %d entries for %d examples", entries, sn.state.Examples)
+	if entries != sn.state.examples() {
+		r.damaged("the index has %d entries for %d examples", entries, sn.state.examples())
 	}
 	return nil
 }
@@ -87,14 +86,18 @@ func (sn *snapshot) verifyIndex(ctx context.Context, r *Report) error {
 // verifyExamples checks each example, and by the sum of their changes that none
 // is an older version of itself.
 func (sn *snapshot) verifyExamples(ctx context.Context, r *Report, thorough bool) error {
-	var sum uint64
+	var sum, gone uint64
 	damaged := len(r.Damage)
-	for rec, err := range sn.examples(ctx) {
+	for rec, err := range sn.positions(ctx) {
 		if err == nil {
 			sum += rec.change
-			if thorough {
-				err = sn.verifyContent(rec)
-			}
+		}
+		if err == nil && rec.isGone() {
+			gone++
+			continue
+		}
+		if err == nil && thorough {
+			err = sn.verifyContent(rec)
 		}
 		switch {
 		case err == nil:
@@ -105,7 +108,7 @@ func (sn *snapshot) verifyExamples(ctx context.Context, r *Report, thorough bool
 			return err
 		}
 	}
-	if len(r.Damage) == damaged && sum != sn.state.Sum {
+	if len(r.Damage) == damaged && (sum != sn.state.Sum || gone != sn.state.Gone) {
 		r.damaged("some example is an older version of itself")
 	}
 	return nil

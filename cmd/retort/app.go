@@ -47,7 +47,7 @@ func (p *program) app() *cli.App {
 			p.setupCommand(), p.doctorCommand(), p.demoCommand(),
 			p.ensembleCommand(), p.distillCommand(), p.learningStatsCommand(), p.examplesCommand(),
 			p.finetuneCommand(), p.runsCommand(), p.evalCommand(), p.reportCommand(), p.modelsCommand(),
-			p.configCommand(), p.benchCommand(), p.benchHoldCommand(),
+			p.configCommand(), p.benchCommand(), p.benchHoldCommand(), p.benchStepCommand(),
 		},
 	}
 }
@@ -83,7 +83,7 @@ func (p *program) verb(cmd *cli.Command, do action) *cli.Command {
 		if err != nil {
 			return err
 		}
-		r := newRetort(p, cfg, c.Bool("json"))
+		r := newRetort(c.Context, p, cfg, c.Bool("json"))
 		err = do(c.Context, c, r)
 		r.advise(c.Context)
 		return errors.Join(err, r.Close())

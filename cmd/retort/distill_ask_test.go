@@ -128,11 +128,10 @@ func TestDistill_ask(t *testing.T) {
 // answer cannot be kept.
 func TestDistill_ask_storeFails(t *testing.T) {
 	r := withConfig(t, "")
-	store, err := r.store()
-	if err != nil {
+	if _, err := r.store(); err != nil {
 		t.Fatal(err)
 	}
-	if err := store.Close(); err != nil {
+	if err := r.openedStore.Close(); err != nil {
 		t.Fatal(err)
 	}
 	m := ensemble.Member{Model: &llmtest.Script{Answers: []string{"yes"}}, Price: ensemble.Price{OutputPer1K: 1}}

@@ -209,14 +209,6 @@ func writeWhole(path string, text []byte) error {
 	return os.Rename(f.Name(), path)
 }
 
-func writeJSON(path string, v any) error {
-	text, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return err
-	}
-	return writeWhole(path, append(text, '\n'))
-}
-
 // writeLines puts each of items on a line of its own at path.
 func writeLines[T any](path string, items []T) error {
 	var all []byte

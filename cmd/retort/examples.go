@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -25,7 +24,7 @@ func (p *program) examplesCommand() *cli.Command {
 	return group("examples", "look at, add, rate and exchange the kept examples",
 		p.verb(&cli.Command{Name: "list", Usage: "print one line for each example, oldest first",
 			Flags: append([]cli.Flag{&cli.IntFlag{Name: "limit", Usage: "print at most `N`; 0 is all"}}, filter...)}, runExamplesList),
-		p.verb(&cli.Command{Name: "show", Usage: "print one example whole", ArgsUsage: "ID"}, runExamplesShow),
+		p.verb(showCommand(), runExamplesShow),
 		p.verb(&cli.Command{Name: "add", Usage: "keep an answer of your own", Flags: []cli.Flag{
 			&cli.StringFlag{Name: "input", Usage: "what is asked"},
 			&cli.StringFlag{Name: "response", Usage: "what the answer should be"},
@@ -41,6 +40,9 @@ func (p *program) examplesCommand() *cli.Command {
 		p.verb(exportCommand(append([]cli.Flag{margin}, filter...)), runExamplesExport),
 		p.verb(importCommand(), runExamplesImport),
 		p.examplesSelectCommand(),
+		p.verb(fsckCommand(), runExamplesFsck),
+		p.verb(backupCommand(), runExamplesBackup),
+		p.verb(restoreCommand(), runExamplesRestore),
 	)
 }
 
@@ -86,36 +88,6 @@ func lastUser(messages []llm.Message) string {
 		}
 	}
 	return ""
-}
-
-func runExamplesShow(ctx context.Context, c *cli.Context, r *retort) error {
-	if c.NArg() != 1 {
-		return usage("examples show wants one ID").hint("`retort examples list` shows them")
-	}
-	store, err := r.store()
-	if err != nil {
-		return err
-	}
-	ex, err := store.Get(ctx, c.Args().First())
-	if err != nil {
-		return err
-	}
-	r.printf("%s\n  quality %.2f, task %s, split %s, %s\n", ex.ID, ex.QualityScore, ex.TaskType, ex.Split, ex.CreatedAt.Format(time.RFC3339))
-	r.printf("  from %s %s\n", ex.Source.Kind, strings.Join(append([]string{ex.Source.Name}, ex.Source.Models...), " "))
-	if ex.UserFeedback > 0 {
-		r.printf("  rated %d of 5\n", ex.UserFeedback)
-	}
-	for _, m := range ex.Messages {
-		r.printf("\n[%s]\n%s\n", m.Role, m.Content)
-	}
-	r.printf("\n[response]\n%s\n", ex.Response)
-	for _, text := range ex.Rejected {
-		r.printf("  ✗ rejected: %s\n", firstLine(text, 80))
-	}
-	for _, cand := range ex.Candidates {
-		r.printf("  • %s (%.2f): %s\n", cand.Model, cand.Score, firstLine(cand.Response+cand.Error, 80))
-	}
-	return r.object(ex)
 }
 
 func runExamplesAdd(ctx context.Context, c *cli.Context, r *retort) error {

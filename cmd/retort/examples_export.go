@@ -13,15 +13,20 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"retort/dataset/clean"
 	"retort/dataset/forms"
 )
 
 func exportCommand(flags []cli.Flag) *cli.Command {
 	return &cli.Command{Name: "export", Usage: "write examples to a file", ArgsUsage: "FILE",
 		Description: "FILE is - for standard output. What a format cannot hold is left out and counted, and so is what a\n" +
-			"provider's terms keep out until config.yaml allows it.\n\n" +
+			"provider's terms keep out until config.yaml allows it, and what holds a key, a password or personal data:\n" +
+			"`retort examples select --dry-run` says which, --include-quarantined writes it all the same.\n\n" +
 			formatHelp(forms.Writable()) + "\n\n  retort examples export train.jsonl --format openai --min-quality 0.8",
-		Flags: append([]cli.Flag{&cli.StringFlag{Name: "format", Value: string(forms.OpenAI), Usage: "form of the file: one of the above"}}, flags...)}
+		Flags: append([]cli.Flag{
+			&cli.StringFlag{Name: "format", Value: string(forms.OpenAI), Usage: "form of the file: one of the above"},
+			&cli.BoolFlag{Name: "include-quarantined", Usage: "write also what holds secrets or personal data, and look for none"},
+		}, flags...)}
 }
 
 // aboutForms says in a line what each form is.
@@ -35,8 +40,8 @@ var aboutForms = map[forms.Form]string{
 	forms.TRLKTO:    "prompt, completion and label, for TRL's KTOTrainer",
 	forms.ShareGPT:  "conversations of from and value",
 	forms.Alpaca:    "instruction, input and output",
-	forms.Parquet:   "a table, for Hugging Face datasets",
-	forms.ChatGPT:   "conversations.json of ChatGPT's data export",
+	forms.Parquet:   "a table, of Hugging Face datasets",
+	forms.ChatGPT:   "ChatGPT's data export: the ZIP, or its conversations.json",
 	forms.OpenWebUI: "the export of Open WebUI's feedback",
 }
 
@@ -61,11 +66,12 @@ func exchangeFormat(c *cli.Context, known []forms.Form) (forms.Form, error) {
 }
 
 type exportedExamples struct {
-	File       string         `json:"file"`
-	Format     forms.Form     `json:"format"`
-	Examples   int            `json:"examples"`   // lines or rows
-	LeftOut    map[string]int `json:"left_out"`   // examples, by reason
-	Restricted int            `json:"restricted"` // examples that their teachers' terms keep here
+	File        string               `json:"file"`
+	Format      forms.Form           `json:"format"`
+	Examples    int                  `json:"examples"`    // lines or rows
+	LeftOut     map[string]int       `json:"left_out"`    // examples, by reason
+	Restricted  int                  `json:"restricted"`  // examples that their teachers' terms keep here
+	Quarantined map[clean.Reason]int `json:"quarantined"` // examples, by what they hold
 }
 
 func runExamplesExport(ctx context.Context, c *cli.Context, r *retort) error {
@@ -85,13 +91,12 @@ func runExamplesExport(ctx context.Context, c *cli.Context, r *retort) error {
 	if err != nil {
 		return err
 	}
-	restricted := 0
-	examples := r.exportable(ctx, store, filter, &restricted)
-	if form == forms.Retort { // for a store of the owner's, with the terms of each
-		examples = store.All(ctx, filter)
+	out, err := r.outgoingIn(form, c.Bool("include-quarantined"))
+	if err != nil {
+		return err
 	}
 	write := func(w io.Writer) (forms.Counts, error) {
-		return forms.Write(ctx, w, forms.Options{Form: form, Margin: c.Float64("margin")}, examples)
+		return forms.Write(ctx, w, forms.Options{Form: form, Margin: c.Float64("margin")}, out.only(store.All(ctx, filter)))
 	}
 	var counts forms.Counts
 	if path == "-" {
@@ -105,13 +110,26 @@ func runExamplesExport(ctx context.Context, c *cli.Context, r *retort) error {
 	if path != "-" {
 		r.printf("✅ Exported %d %s to %s\n", counts.Written, unitOf(form), path)
 	}
-	for _, reason := range slices.Sorted(maps.Keys(counts.LeftOut)) {
-		r.note("left out %d: %s", counts.LeftOut[reason], reason)
+	restricted, quarantined := out.count()
+	r.noteLeft(counts.LeftOut, restricted, quarantined)
+	return r.object(exportedExamples{path, form, counts.Written, counts.LeftOut, restricted, quarantined})
+}
+
+// noteLeft says what an export lacks, and why.
+func (r *retort) noteLeft(leftOut map[string]int, restricted int, quarantined map[clean.Reason]int) {
+	for _, reason := range slices.Sorted(maps.Keys(leftOut)) {
+		r.note("left out %d: %s", leftOut[reason], reason)
 	}
 	if restricted > 0 {
 		r.note("%d examples stay here: their teachers' terms are restricted; `retort examples select --dry-run` says which", restricted)
 	}
-	return r.object(exportedExamples{path, form, counts.Written, counts.LeftOut, restricted})
+	for _, reason := range slices.Sorted(maps.Keys(quarantined)) {
+		r.note("left out %d: %s", quarantined[reason], map[clean.Reason]string{
+			clean.Secret: "holds a key or password", clean.PersonalData: "holds personal data"}[reason])
+	}
+	if len(quarantined) > 0 {
+		r.note("`retort examples select --dry-run` says which; --include-quarantined writes them all the same")
+	}
 }
 
 // unitOf is what a line of a form holds.

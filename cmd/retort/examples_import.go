@@ -22,8 +22,8 @@ func importCommand() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "format", Value: string(forms.Auto), Usage: "form of the file: one of the above"},
 			&cli.StringFlag{Name: "bad-lines", Usage: "keep what cannot be used in this `FILE`"},
-			&cli.Float64Flag{Name: "quality", Value: 0.9, Usage: "how good they are, 0 to 1; the format retort says it itself"},
-			&cli.StringFlag{Name: "task-type", Value: "general", Usage: "what kind of `TASK` they are; the format retort says it itself"},
+			&cli.Float64Flag{Name: "quality", Value: 0.9, Usage: "how good they are, 0 to 1; the formats retort and parquet say it themselves"},
+			&cli.StringFlag{Name: "task-type", Value: "general", Usage: "what kind of `TASK` they are; the formats retort and parquet say it themselves"},
 		}}
 }
 
@@ -42,7 +42,7 @@ const importBatch = 1000
 // importing is one import on its way.
 type importing struct {
 	r     *retort
-	store *dataset.Store
+	store exampleStore
 	plain dataset.Example // quality, task type and file name of each example
 	aside io.Writer       // for bad items
 	batch []dataset.Example
@@ -77,8 +77,9 @@ func runExamplesImport(ctx context.Context, c *cli.Context, r *retort) (err erro
 	bar := r.bar("Importing "+filepath.Base(path), size, "B")
 	defer bar.end(&err)
 	im := importing{r: r, store: store, plain: plain, aside: aside, view: importView{File: path, Bad: []string{}}}
-	reader := forms.NewReader(countingReader{in, bar}, form)
+	reader := forms.NewReader(in, form)
 	for ex, err := range reader.All() {
+		bar.set(reader.Offset())
 		if err := im.take(ctx, reader.Form(), ex, err); err != nil {
 			return fmt.Errorf("import %q: %w", path, err)
 		}
@@ -104,7 +105,7 @@ func (im *importing) take(ctx context.Context, form forms.Form, ex dataset.Examp
 	if err != nil {
 		return err
 	}
-	if form != forms.Retort {
+	if form != forms.Retort && form != forms.Parquet {
 		ex.QualityScore, ex.TaskType, ex.Source.Name = im.plain.QualityScore, im.plain.TaskType, im.plain.Source.Name
 		ex = im.r.scored(ex)
 	}
@@ -160,6 +161,8 @@ type discard struct{ io.Writer }
 
 func (discard) Close() error { return nil }
 
+// openInput opens a file, or standard input. The size is -1 where it is not known
+// beforehand.
 func openInput(path string, stdin io.Reader) (io.ReadCloser, int64, error) {
 	if path == "-" {
 		return io.NopCloser(stdin), -1, nil
@@ -169,25 +172,20 @@ func openInput(path string, stdin io.Reader) (io.ReadCloser, int64, error) {
 		return nil, 0, err
 	}
 	info, err := f.Stat()
-	if err != nil {
-		f.Close()
-		return nil, 0, err
+	switch {
+	case err != nil:
+	case info.IsDir():
+		err = usage("%q is a folder, want a file", path)
+	case info.Mode().IsRegular(): // tables and archives are read at any place
+		return sizedFile{io.NewSectionReader(f, 0, info.Size()), f}, info.Size(), nil
+	default:
+		return f, -1, nil
 	}
-	if info.IsDir() {
-		f.Close()
-		return nil, 0, usage("%q is a folder, want a file", path)
-	}
-	return f, info.Size(), nil
+	return nil, 0, errors.Join(err, f.Close())
 }
 
-// countingReader moves a bar along as it is read.
-type countingReader struct {
-	io.Reader
-	bar *bar
-}
-
-func (c countingReader) Read(p []byte) (int, error) {
-	n, err := c.Reader.Read(p)
-	c.bar.add(int64(n))
-	return n, err
+// sizedFile is a file of known size.
+type sizedFile struct {
+	*io.SectionReader
+	io.Closer
 }

@@ -65,7 +65,7 @@ func parseStars(text string) (int, error) {
 	return stars, nil
 }
 
-func (r *retort) prefer(ctx context.Context, store *dataset.Store, wish dataset.Preference) error {
+func (r *retort) prefer(ctx context.Context, store exampleStore, wish dataset.Preference) error {
 	worse, better, err := store.Prefer(ctx, wish)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"retort/dataset"
+	"retort/dataset/socket"
 	"retort/ensemble"
 	"retort/internal/config"
 	"retort/llm"
@@ -104,6 +105,12 @@ func (p *program) printHint(err error) {
 		fmt.Fprintln(p.stderr, "hint:", h.Hint())
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, dataset.ErrNoSpace):
 		fmt.Fprintln(p.stderr, "hint: free some space, or have the data folder on another disk (--home, RETORT_HOME)")
+	case errors.Is(err, dataset.ErrDamaged):
+		fmt.Fprintln(p.stderr, "hint: `retort examples fsck --repair` makes good what is intact in the journal")
+	case errors.Is(err, socket.ErrProtocol):
+		fmt.Fprintln(p.stderr, "hint: wait for that process to end, or use the same version")
+	case errors.Is(err, dataset.ErrBusy):
+		fmt.Fprintln(p.stderr, "hint: another retort is using it and does not answer; wait for it to end")
 	case errors.Is(err, llm.ErrContextOverflow):
 		fmt.Fprintln(p.stderr, "hint: ask with less text")
 	}

@@ -93,7 +93,7 @@ func runFinetune(ctx context.Context, c *cli.Context, r *retort) error {
 
 // selectExamples returns what to train on and what to test with: the questions of
 // --eval, or else the other side.
-func (r *retort) selectExamples(ctx context.Context, store *dataset.Store, c *cli.Context) (clean.Selection, []trainer.Item, error) {
+func (r *retort) selectExamples(ctx context.Context, store exampleStore, c *cli.Context) (clean.Selection, []trainer.Item, error) {
 	train, other, err := bothSides(ctx, store, c)
 	if err != nil {
 		return clean.Selection{}, nil, err
@@ -110,6 +110,7 @@ func (r *retort) selectExamples(ctx context.Context, store *dataset.Store, c *cl
 	if err != nil {
 		return sel, nil, err
 	}
+	r.remember(cleaningOf(sel, c, "finetune"))
 	r.noteExcluded(sel)
 	if len(sel.Kept) == 0 {
 		return sel, nil, withHint(errors.New("no examples to train on"), noExamplesHint(len(train)))

@@ -44,7 +44,7 @@ func (r *retort) learnt(ctx context.Context) (learnt, error) {
 	return l, nil
 }
 
-func allQueries(ctx context.Context, store *dataset.Store) (log []dataset.Query, err error) {
+func allQueries(ctx context.Context, store exampleStore) (log []dataset.Query, err error) {
 	for q, err := range store.Queries(ctx) {
 		if err != nil {
 			return nil, err
@@ -56,7 +56,7 @@ func allQueries(ctx context.Context, store *dataset.Store) (log []dataset.Query,
 
 // ratings are the owner's stars on the answers of log that were kept, by the ID
 // of the example. One that is gone has none.
-func ratings(ctx context.Context, store *dataset.Store, log []dataset.Query) (map[string]int, error) {
+func ratings(ctx context.Context, store exampleStore, log []dataset.Query) (map[string]int, error) {
 	out := map[string]int{}
 	for _, q := range log {
 		if _, seen := out[q.ExampleID]; seen || q.ExampleID == "" {

@@ -63,7 +63,7 @@ func withConfig(t *testing.T, text string) *retort {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newRetort(&program{}, cfg, false)
+	return newRetort(t.Context(), &program{}, cfg, false)
 }
 
 // TestRemoteTerms follows the terms class of answers from the tables to an example.

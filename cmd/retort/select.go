@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -25,7 +24,7 @@ func selectFlags() []cli.Flag {
 		&cli.IntFlag{Name: "budget", Usage: "take only the `N` examples that teach most; 0 is all"},
 		&cli.StringSliceFlag{Name: "language", Usage: "only responses in this language, as `CODE` (en, de, ...); may be given several times"},
 		&cli.IntFlag{Name: "max-per-source", Usage: "take only the best `N` of one file or group of models; 0 is all"},
-		&cli.Float64Flag{Name: "max-self-generated", Value: 0.5, Usage: "greatest `SHARE` of what your own trained models gave, 0 to 1; 1 is no cap"},
+		&cli.Float64Flag{Name: "max-self-generated", Value: maxSelfGenerated, Usage: "greatest `SHARE` of what your own trained models gave, 0 to 1; 1 is no cap"},
 		&cli.Float64Flag{Name: "replay", Usage: "give this `SHARE` of the budget first to examples of earlier runs, 0 to 1"},
 		&cli.StringSliceFlag{Name: "include", Usage: "take example `ID` whatever its form: you have looked at it; may be given several times"},
 		&cli.StringFlag{Name: "embedder", Usage: "`ID` of the model that says how far apart questions are; without it their words do"},
@@ -93,6 +92,7 @@ func runExamplesSelect(ctx context.Context, c *cli.Context, r *retort) error {
 		if v.File, err = r.writeSelection(sel.Manifest); err != nil {
 			return err
 		}
+		r.remember(cleaningOf(sel, c, "examples select"))
 	}
 	r.printSelection(v, c.Bool("dry-run"))
 	v.Excluded = slices.Concat([]clean.Exclusion{}, v.Excluded) // [] in JSON, not null
@@ -101,7 +101,7 @@ func runExamplesSelect(ctx context.Context, c *cli.Context, r *retort) error {
 }
 
 // bothSides returns the examples of c's task and quality, by side.
-func bothSides(ctx context.Context, store *dataset.Store, c *cli.Context) (train, heldOut []dataset.Example, err error) {
+func bothSides(ctx context.Context, store exampleStore, c *cli.Context) (train, heldOut []dataset.Example, err error) {
 	filter := dataset.Filter{TaskType: c.String("task-type"), MinQuality: c.Float64("min-quality")}
 	for ex, err := range store.All(ctx, filter) {
 		if err != nil {
@@ -260,11 +260,7 @@ func (r *retort) writeSelection(m clean.Manifest) (path string, err error) {
 		return "", err
 	}
 	path = filepath.Join(dir, shortID(m.Digest)+".json")
-	data, err := json.MarshalIndent(m, "", "  ")
-	if err != nil {
-		return "", err
-	}
-	return path, writeWhole(path, append(data, '\n'))
+	return path, writeJSON(path, m)
 }
 
 func (r *retort) printSelection(v selectView, explain bool) {

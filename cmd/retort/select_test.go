@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -119,9 +118,9 @@ func TestForbids(t *testing.T) {
 	}
 }
 
-// TestExportable: what a provider's terms keep here is not exported, until the
+// TestOutgoing_terms: what a provider's terms keep here is not exported, until the
 // owner allows it.
-func TestExportable(t *testing.T) {
+func TestOutgoing_terms(t *testing.T) {
 	for config, want := range map[string]int{"": 1, "providers: {openai: {allow_training: true}}\n": 2} {
 		r := retortWith(t, config)
 		store, err := r.store()
@@ -135,13 +134,18 @@ func TestExportable(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		n, left := 0, 0
-		for _, err := range r.exportable(context.Background(), store, dataset.Filter{}, &left) {
+		out, err := r.outgoingIn(forms.OpenAI, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for _, err := range out.only(store.All(t.Context(), dataset.Filter{})) {
 			if err != nil {
 				t.Fatal(err)
 			}
 			n++
 		}
+		left, _ := out.count()
 		if n != want || n+left != 2 {
 			t.Errorf("%q: %d exported, %d left, want %d", config, n, left, want)
 		}
@@ -160,5 +164,5 @@ func retortWith(t *testing.T, text string) *retort {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newRetort(&program{stdout: os.Stdout, stderr: os.Stderr}, cfg, false)
+	return newRetort(t.Context(), &program{stdout: os.Stdout, stderr: os.Stderr}, cfg, false)
 }

@@ -134,6 +134,7 @@ type doctorView struct {
 	Settings []setting   `json:"settings,omitempty"` // what the engine chose for this machine
 	Ollama   string      `json:"ollama"`
 	Current  string      `json:"model_in_use,omitempty"`
+	Holder   int         `json:"store_held_by,omitempty"` // process ID
 }
 
 func runDoctor(ctx context.Context, c *cli.Context, r *retort) error {
@@ -159,6 +160,7 @@ func runDoctor(ctx context.Context, c *cli.Context, r *retort) error {
 	if v.Current, err = r.currentID(); err != nil {
 		return err
 	}
+	v.Holder = r.storeHolder(ctx)
 	v.print(r)
 	if err := r.object(v); err != nil {
 		return err
@@ -204,5 +206,8 @@ func (v doctorView) print(r *retort) {
 	r.printf("   ollama  %s\n", v.Ollama)
 	if v.Current != "" {
 		r.printf("   in use  %s\n", v.Current)
+	}
+	if v.Holder != 0 {
+		r.printf("   store   held by process %d, which serves it to the others\n", v.Holder)
 	}
 }

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"context"
 	"fmt"
-	"iter"
 	"strings"
 
 	"retort/dataset"
@@ -43,20 +41,4 @@ func runsHere(id string) bool {
 		return !strings.HasSuffix(name, "-cloud") && !strings.HasSuffix(name, ":cloud")
 	}
 	return strings.HasPrefix(id, enginePrefix) || strings.HasPrefix(id, storePrefix) || !strings.Contains(id, "/")
-}
-
-// exportable are the examples that match filter and may leave the store; of those
-// that may not, it counts one in left.
-func (r *retort) exportable(ctx context.Context, store *dataset.Store, filter dataset.Filter, left *int) iter.Seq2[dataset.Example, error] {
-	return func(yield func(dataset.Example, error) bool) {
-		for ex, err := range store.All(ctx, filter) {
-			if err == nil && r.forbids(ex) != "" {
-				*left++
-				continue
-			}
-			if !yield(ex, err) {
-				return
-			}
-		}
-	}
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"retort/dataset"
+	"retort/dataset/socket"
 	"retort/ensemble"
 	"retort/ensemble/routing"
 	"retort/internal/config"
@@ -28,7 +29,8 @@ type retort struct {
 	p   *program
 	cfg *config.Config
 
-	openedStore    *dataset.Store
+	openedStore    *socket.Store
+	interrupted    context.Context // ends when the user has had enough of waiting for the store
 	openedRegistry *models.Registry
 	openedModels   map[string]*llamacpp.Resident
 	pool           *llamacpp.Pool // of openedModels
@@ -36,24 +38,14 @@ type retort struct {
 	remotes        remotes
 }
 
-func newRetort(p *program, cfg *config.Config, asJSON bool) *retort {
-	return &retort{output: output{stdout: p.stdout, stderr: p.stderr, asJSON: asJSON}, p: p, cfg: cfg,
+func newRetort(ctx context.Context, p *program, cfg *config.Config, asJSON bool) *retort {
+	return &retort{interrupted: ctx, output: output{stdout: p.stdout, stderr: p.stderr, asJSON: asJSON}, p: p, cfg: cfg,
 		openedModels: map[string]*llamacpp.Resident{}}
 }
 
 // Close closes everything that was opened.
 func (r *retort) Close() error {
 	return errors.Join(r.closeModels(), r.closeStore())
-}
-
-// closeStore lets other processes have the store, which one alone can hold.
-func (r *retort) closeStore() error {
-	if r.openedStore == nil {
-		return nil
-	}
-	err := r.openedStore.Close()
-	r.openedStore = nil
-	return err
 }
 
 // path names a place in the data folder.
@@ -67,25 +59,6 @@ func (r *retort) policy() dataset.Policy {
 		AgreementBonus: r.cfg.Number("collect.agreement_bonus"),
 		FeedbackBonus:  r.cfg.Number("collect.feedback_bonus"),
 	}
-}
-
-func (r *retort) store() (*dataset.Store, error) {
-	if r.openedStore != nil {
-		return r.openedStore, nil
-	}
-	dir := r.path("store")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	s, err := dataset.Open(dir, dataset.Options{Policy: r.policy()})
-	if errors.Is(err, dataset.ErrBusy) {
-		return nil, withHint(err, "another retort is using it; wait for it to end")
-	}
-	if err != nil {
-		return nil, err
-	}
-	r.openedStore = s
-	return s, nil
 }
 
 func (r *retort) registry() (*models.Registry, error) {

@@ -2,6 +2,7 @@ package clean_test
 
 import (
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"retort/dataset"
@@ -27,4 +28,19 @@ func BenchmarkSelect(b *testing.B) {
 		}
 	}
 	b.ReportMetric(n*float64(b.N)/b.Elapsed().Seconds(), "examples/s")
+}
+
+// BenchmarkQuarantine looks at prose of 1 KiB, in which there is nothing to find.
+func BenchmarkQuarantine(b *testing.B) {
+	q, err := clean.NewQuarantine()
+	if err != nil {
+		b.Fatal(err)
+	}
+	ex := example("Why is that so?", strings.Repeat("It rained on 14 days in the month before, and the key to room 9 is at the desk. ", 13))
+	b.SetBytes(int64(len(ex.Response)))
+	for b.Loop() {
+		if r, detail := q.Holds(ex); r != "" {
+			b.Fatal(detail)
+		}
+	}
 }

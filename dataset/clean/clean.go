@@ -115,10 +115,10 @@ func (r Reason) Quarantined() bool { return r == Secret || r == PersonalData }
 
 // selector is one Select.
 type selector struct {
-	opts     Options
-	secrets  *secretScan
-	heldOut  *heldOutIndex
-	excluded []Exclusion
+	opts       Options
+	quarantine *Quarantine
+	heldOut    *heldOutIndex
+	excluded   []Exclusion
 }
 
 // Select decides which of examples to learn from. An example with IDs in
@@ -130,13 +130,13 @@ func Select(ctx context.Context, examples []dataset.Example, opts Options) (Sele
 	if err := opts.Check(); err != nil {
 		return Selection{}, fmt.Errorf("select examples: %w", err)
 	}
-	secrets, err := newSecretScan()
+	quarantine, err := NewQuarantine()
 	if err != nil {
 		return Selection{}, fmt.Errorf("select examples: %w", err)
 	}
 	kept := slices.Clone(examples)
 	slices.SortStableFunc(kept, better)
-	s := &selector{opts: opts, secrets: secrets, heldOut: newHeldOutIndex(opts.HeldOut, kept)}
+	s := &selector{opts: opts, quarantine: quarantine, heldOut: newHeldOutIndex(opts.HeldOut, kept)}
 	if kept, err = s.filter(ctx, kept); err != nil {
 		return Selection{}, fmt.Errorf("select examples: %w", err)
 	}

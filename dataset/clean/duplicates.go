@@ -12,6 +12,14 @@ import (
 	"retort/dataset"
 )
 
+// NearDuplicates returns those of examples that nearly repeat an earlier one, by
+// p.Near alone: a part of what Select does.
+func NearDuplicates(examples []dataset.Example, p Parameters) []Exclusion {
+	s := &selector{opts: Options{Parameters: p.orDefault()}}
+	s.dropNear(examples)
+	return s.excluded
+}
+
 // deduplicate keeps of examples that say the same the first one; examples come
 // best first.
 func (s *selector) deduplicate(examples []dataset.Example) []dataset.Example {

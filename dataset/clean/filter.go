@@ -35,7 +35,7 @@ func (s *selector) fault(ex dataset.Example) (r Reason, detail, of string) {
 		return Terms, why, ""
 	}
 	if !s.opts.Include[ex.ID] {
-		if r, detail = s.private(ex); r == "" {
+		if r, detail = s.quarantine.Holds(ex); r == "" {
 			r, detail = s.form(ex)
 		}
 		if r != "" {
@@ -56,21 +56,6 @@ func (s *selector) forbidden(ex dataset.Example) string {
 		return "the terms of its teacher are restricted"
 	}
 	return ""
-}
-
-func (s *selector) private(ex dataset.Example) (Reason, string) {
-	fields := everything(ex)
-	for _, f := range fields {
-		if rule := s.secrets.find(f.text); rule != "" {
-			return Secret, fmt.Sprintf("%s in its %s", rule, f.name)
-		}
-	}
-	for _, f := range fields {
-		if kind := findPersonal(f.text); kind != "" {
-			return PersonalData, fmt.Sprintf("%s in its %s", kind, f.name)
-		}
-	}
-	return "", ""
 }
 
 // form judges the response by its looks. One that the owner wrote or rated well

@@ -154,10 +154,8 @@ func BenchmarkNearDuplicates(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		s := &selector{opts: Options{Parameters: Parameters{}.orDefault()}}
-		s.dropNear(append([]dataset.Example{}, examples...))
-		if len(s.excluded) < texts/5*95/100 {
-			b.Fatalf("%d found", len(s.excluded))
+		if found := NearDuplicates(examples, Parameters{}); len(found) < texts/5*95/100 {
+			b.Fatalf("%d found", len(found))
 		}
 	}
 	b.ReportMetric(float64(texts)*float64(b.N)/b.Elapsed().Seconds(), "texts/s")

@@ -1,6 +1,7 @@
 package clean
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -59,6 +60,25 @@ func FuzzFindPersonal(f *testing.F) {
 		}
 		if validIBAN(s) && len(s) < 15 {
 			t.Errorf("%q is too short for an IBAN", s)
+		}
+	})
+}
+
+// FuzzFindPersonal_shortcut: the patterns that are not tried would have found nothing.
+func FuzzFindPersonal_shortcut(f *testing.F) {
+	for _, s := range []string{"anna@posteo.de", "GB82WEST12345698765432", "5500-0000-0000-0004", "+1 (212) 736-5000", "212-736-5000",
+		"0171/1234567", "8.8.8.8", "2a00:1450::200e", "MT84MALT011000012345MTLCAST001S"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		want := ""
+		for _, p := range personal {
+			if want == "" && slices.ContainsFunc(p.pattern.FindAllString(text, -1), p.valid) {
+				want = p.kind
+			}
+		}
+		if got := findPersonal(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
 		}
 	})
 }

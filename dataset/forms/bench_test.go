@@ -59,9 +59,6 @@ func BenchmarkWrite(b *testing.B) {
 
 func BenchmarkReader(b *testing.B) {
 	for _, form := range forms.Writable() {
-		if form == forms.Parquet {
-			continue // is not read
-		}
 		b.Run(string(form), func(b *testing.B) {
 			var text bytes.Buffer
 			if _, err := write(b.Context(), form, &text, seq(thousand())); err != nil {

@@ -6,7 +6,8 @@
 //
 // # What is promised
 //
-// Reading streams: no more than one item is held at a time. A bad item is an
+// Reading streams: no more than one item is held at a time, and of a Parquet table
+// one page of each column. Sizes are bounded, unpacked ones too. A bad item is an
 // *ItemError in its place, with its text, and does not end the sequence. What
 // would change the meaning of a conversation, were it dropped, makes an item bad;
 // other fields are passed over. The same file read twice gives examples of the

@@ -39,11 +39,12 @@ const (
 	// and "history" (pairs of earlier questions and answers) where there are any.
 	Alpaca Form = "alpaca"
 
-	// Parquet is a table with the columns of row, for Hugging Face datasets.
+	// Parquet is a table with the columns of row, for Hugging Face datasets. Tables
+	// of other columns are read by what these are.
 	Parquet Form = "parquet"
 
-	// ChatGPT is conversations.json of OpenAI's data export: trees of messages, of
-	// which the branch that was last shown is read.
+	// ChatGPT is OpenAI's data export, as a ZIP or its conversations.json: trees of
+	// messages, of which the branch that was last shown is read.
 	ChatGPT Form = "chatgpt"
 
 	// OpenWebUI is the export of Open WebUI's feedback: rated answers with their chats.
@@ -52,7 +53,7 @@ const (
 
 // Readable lists the forms that NewReader takes.
 func Readable() []Form {
-	return []Form{Auto, Retort, OpenAI, TRLSFT, TRLPrompt, TRLDPO, TRLKTO, ShareGPT, Alpaca, ChatGPT, OpenWebUI}
+	return []Form{Auto, Retort, OpenAI, TRLSFT, TRLPrompt, TRLDPO, TRLKTO, ShareGPT, Alpaca, Parquet, ChatGPT, OpenWebUI}
 }
 
 // Writable lists the forms that Write takes.

@@ -3,6 +3,7 @@ package forms_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,8 +11,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"retort/dataset"
 	"retort/dataset/forms"
+	"retort/llm"
 )
 
 // Hugging Face datasets load every file, and TRL's trainers take those that are
@@ -70,6 +74,40 @@ func TestWrite_isTakenByTRL(t *testing.T) {
 		}
 		if trains := strings.HasPrefix(string(form), "trl-") || form == forms.Parquet; g.Trained != trains {
 			t.Errorf("%s: trained %v, want %v", form, g.Trained, trains)
+		}
+	}
+}
+
+// Tables are read as Hugging Face datasets and pyarrow write them, whatever their
+// packing, kinds of pages and groups of rows.
+func TestReader_readsTablesOfOthers(t *testing.T) {
+	home := os.Getenv("RETORT_TEST_HOME")
+	if home == "" {
+		t.Skip("RETORT_TEST_HOME is not set: no Python environment")
+	}
+	dir := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), filepath.Join(home, "python", "bin", "python"), "-B", filepath.Join("testdata", "tables.py"), dir)
+	cmd.Env = append(os.Environ(), "HF_HOME="+filepath.Join(dir, "hf"), "HF_HUB_OFFLINE=1", "HF_DATASETS_OFFLINE=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v:\n%s", err, out)
+	}
+	var want []dataset.Example
+	for n := range 3000 {
+		want = append(want, dataset.Identify(dataset.Example{Messages: []llm.Message{llm.User(fmt.Sprintf("q%d", n))},
+			Response: fmt.Sprintf("a%d", n), Source: dataset.Source{Kind: forms.KindImport}}))
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*.parquet"))
+	if err != nil || len(files) != 18 {
+		t.Fatalf("%d tables, %v", len(files), err)
+	}
+	for _, path := range files {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, errs := read(string(text), forms.Auto)
+		if diff := cmp.Diff(want, got); diff != "" || errs != nil {
+			t.Errorf("%s: %d examples, %v (-want +got):\n%.500s", filepath.Base(path), len(got), errs, diff)
 		}
 	}
 }

@@ -7,13 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"unicode/utf8"
 )
 
 // ItemError is an error in one item of what is read.
 type ItemError struct {
-	Line int    // of JSON lines, from 1; 0 in a list
-	Item int    // of a list, from 1; 0 in JSON lines
+	Line int    // of JSON lines, from 1; 0 in a list or table
+	Item int    // of a list or table, from 1; 0 in JSON lines
 	Raw  []byte // the item as it stands, to be kept aside; nil where it is too long or could not be read
 	Err  error
 }
@@ -35,15 +36,54 @@ type source interface {
 	next() (raw []byte, fatal bool, err error)
 	// fault makes an error about the item that next returned last.
 	fault(err error, raw []byte) *ItemError
+	// offset is about how many bytes of the input have been worked on.
+	offset() int64
 }
 
-// open finds out whether r holds JSON lines or one list.
+// file is an input that can be read at any place; tables and archives must be.
+type file interface {
+	io.ReaderAt
+	Size() int64
+}
+
+// How begins what is no text.
+const (
+	tableMagic   = "PAR1"
+	archiveMagic = "PK"
+)
+
+// open finds out what r holds: a table, an archive, JSON lines or one list.
 func open(r io.Reader) (source, error) {
-	buf := bufio.NewReaderSize(r, 64<<10)
+	f, ok := r.(file)
+	if !ok {
+		return openText(r)
+	}
+	var head [len(tableMagic)]byte
+	n, err := f.ReadAt(head[:], 0)
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	switch text := string(head[:n]); {
+	case text == tableMagic:
+		return openTable(f)
+	case strings.HasPrefix(text, archiveMagic):
+		return openArchive(f)
+	}
+	return openText(r)
+}
+
+// openText finds out whether r holds JSON lines or one list.
+func openText(r io.Reader) (source, error) {
+	count := &countingReader{r: r}
+	buf := bufio.NewReaderSize(count, 64<<10)
+	head, _ := buf.Peek(len(tableMagic))
+	if text := string(head); text == tableMagic || strings.HasPrefix(text, archiveMagic) {
+		return nil, errors.New("a Parquet table or ZIP is read from a file alone, not from a stream")
+	}
 	if head, _ := buf.Peek(len(byteOrderMark)); string(head) == byteOrderMark {
 		_, _ = buf.Discard(len(byteOrderMark))
 	}
-	lines := &lineSource{lines: lineReader{r: buf}}
+	lines := &lineSource{countingReader: count, lines: lineReader{r: buf}}
 	for {
 		b, err := buf.ReadByte()
 		switch {
@@ -59,7 +99,7 @@ func open(r io.Reader) (source, error) {
 		}
 		_ = buf.UnreadByte() // it was just read
 		if b == '[' {
-			return newListSource(buf), nil
+			return newListSource(buf, count), nil
 		}
 		return lines, nil
 	}
@@ -67,8 +107,23 @@ func open(r io.Reader) (source, error) {
 
 const byteOrderMark = "\ufeff"
 
+// countingReader counts what was read through it.
+type countingReader struct {
+	r io.Reader
+	n int64
+}
+
+func (c *countingReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
+}
+
+func (c *countingReader) offset() int64 { return c.n }
+
 // lineSource reads JSON lines; empty ones are skipped.
 type lineSource struct {
+	*countingReader
 	lines lineReader
 	line  int
 }
@@ -95,15 +150,16 @@ func (s *lineSource) fault(err error, raw []byte) *ItemError {
 
 // listSource reads the items of one JSON list.
 type listSource struct {
+	*countingReader
 	bound *boundedReader
 	dec   *json.Decoder
 	item  int
 	raw   json.RawMessage
 }
 
-func newListSource(r io.Reader) *listSource {
+func newListSource(r io.Reader, count *countingReader) *listSource {
 	bound := &boundedReader{r: r}
-	return &listSource{bound: bound, dec: json.NewDecoder(bound)}
+	return &listSource{countingReader: count, bound: bound, dec: json.NewDecoder(bound)}
 }
 
 func (s *listSource) next() ([]byte, bool, error) {
@@ -129,10 +185,15 @@ func (s *listSource) end() error {
 	if _, err := s.dec.Token(); err != nil {
 		return s.broken(err)
 	}
-	if _, err := s.dec.Token(); err != io.EOF {
-		return s.broken(errors.New("something follows the list"))
+	_, err := s.dec.Token()
+	var syntax *json.SyntaxError
+	switch {
+	case err == io.EOF:
+		return io.EOF
+	case err == nil, errors.As(err, &syntax):
+		err = errors.New("something follows the list")
 	}
-	return io.EOF
+	return s.broken(err)
 }
 
 // broken makes an error about what follows the last item.

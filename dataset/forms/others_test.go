@@ -167,7 +167,6 @@ func TestReader_namesBadItems(t *testing.T) {
 		"after the list":    {forms.OpenAI, "[" + goodLine + "] x", "item 2: something follows", 1},
 		"no known form":     {forms.Auto, `{"a":1}` + "\n" + goodLine, "line 1: its fields", 1},
 		"mixed forms":       {forms.Auto, goodLine + "\n" + `{"instruction":"a","output":"b"}`, "line 2: 0 messages", 1},
-		"parquet":           {forms.Parquet, goodLine, "cannot be read", 0},
 		"wrong id":          {forms.Retort, `{"id":"sha256:00","messages":[{"role":"user","content":"a"}],"response":"b"}`, "its id is not", 0},
 		"kto, no label":     {forms.TRLKTO, `{"prompt":"a","completion":"b"}`, "no label", 0},
 		"dpo, same":         {forms.TRLDPO, `{"prompt":"a","chosen":"b","rejected":"b"}`, "rejected answer 1", 0},

@@ -11,45 +11,59 @@ import (
 	"retort/dataset"
 )
 
-// KindImport is the Source.Kind of what a Reader reads, but in the form Retort.
+// KindImport is the Source.Kind of what a Reader reads, but in the forms Retort
+// and Parquet, which say it themselves.
 const KindImport = "import"
 
 // Reader reads examples.
 type Reader struct {
 	r    io.Reader
 	form Form
+	src  source // nil until opened
 }
 
 // NewReader reads r, which holds JSON lines or one JSON list of items of form.
 // Empty lines and a byte order mark at the head are skipped.
-func NewReader(r io.Reader, form Form) *Reader { return &Reader{r, form} }
+//
+// An r that has the methods ReadAt and Size, as io.SectionReader, may also be a
+// Parquet table or the ZIP of ChatGPT's export. The rows of a table may be of any
+// form that has columns of these names; Parquet and Auto find out which.
+func NewReader(r io.Reader, form Form) *Reader { return &Reader{r: r, form: form} }
 
-// Form is the form that is read: Auto until the first good item.
+// Form is the form of the items: Auto until the first good one.
 func (r *Reader) Form() Form { return r.form }
 
+// Offset is about how many bytes of the input have been worked on.
+func (r *Reader) Offset() int64 {
+	if r.src == nil {
+		return 0
+	}
+	return r.src.offset()
+}
+
 // All yields the examples; it can be ranged over once. Quality and task type are
-// left to the caller, but in the form Retort. An answer with a rating has it as
+// left to the caller, but in the forms Retort and Parquet. An answer with a rating has it as
 // UserFeedback, 5 or 1.
 //
-// Each error is an *ItemError. A bad item does not end the sequence: it goes on
-// with the next one. Only when the reader fails, or a list is no JSON any more,
-// is the error the last one.
+// An error about an item is an *ItemError. A bad item does not end the sequence:
+// it goes on with the next one. Only when the reader fails, or a list is no JSON
+// any more, is the error the last one. An error of another kind says that r is
+// nothing that can be read, and is the only one.
 func (r *Reader) All() iter.Seq2[dataset.Example, error] {
 	return func(yield func(dataset.Example, error) bool) {
-		src, err := open(r.r)
-		if err != nil {
+		if err := r.open(); err != nil {
 			yield(dataset.Example{}, err)
 			return
 		}
 		for {
-			raw, fatal, err := src.next()
+			raw, fatal, err := r.src.next()
 			if err == io.EOF {
 				return
 			}
 			var ex dataset.Example
 			if err == nil {
 				if ex, err = r.parse(raw); err != nil {
-					ex, err = dataset.Example{}, src.fault(err, raw)
+					ex, err = dataset.Example{}, r.src.fault(err, raw)
 				}
 			}
 			if !yield(ex, err) || fatal {
@@ -57,6 +71,19 @@ func (r *Reader) All() iter.Seq2[dataset.Example, error] {
 			}
 		}
 	}
+}
+
+func (r *Reader) open() (err error) {
+	if r.src, err = open(r.r); err != nil {
+		return err
+	}
+	if r.form == Parquet {
+		if _, ok := r.src.(*tableSource); !ok {
+			return errors.New("it is no Parquet table")
+		}
+		r.form = Auto // its columns say it
+	}
+	return nil
 }
 
 // parsers make an example of an item of each form.
@@ -69,6 +96,7 @@ var parsers = map[Form]func(raw []byte) (dataset.Example, error){
 	TRLKTO:    parseKTO,
 	ShareGPT:  parseShareGPT,
 	Alpaca:    parseAlpaca,
+	Parquet:   parseRow,
 	ChatGPT:   parseChatGPT,
 	OpenWebUI: parseOpenWebUI,
 }
@@ -92,7 +120,7 @@ func (r *Reader) parse(raw []byte) (dataset.Example, error) {
 	if err != nil {
 		return dataset.Example{}, err
 	}
-	if form != Retort {
+	if form != Retort && form != Parquet {
 		ex.Source.Kind = KindImport
 	}
 	if err := ex.Validate(); err != nil {
@@ -136,6 +164,7 @@ var marks = []struct {
 	{ChatGPT, []string{"mapping"}},
 	{OpenWebUI, []string{"data", "snapshot"}},
 	{Retort, []string{"messages", "response", "quality_score"}},
+	{Parquet, []string{"messages", "quality_score", "rejected_answers"}},
 	{TRLDPO, []string{"chosen", "rejected"}},
 	{TRLKTO, []string{"completion", "label"}},
 	{TRLPrompt, []string{"prompt", "completion"}},
@@ -166,8 +195,13 @@ func parseRetort(raw []byte) (ex dataset.Example, err error) {
 	if err := json.Unmarshal(raw, &ex); err != nil {
 		return ex, err
 	}
-	if ex.ID != "" && ex.ID != dataset.Identify(ex).ID {
-		return ex, errors.New("its id is not that of its content")
+	return ex, checkID(ex.ID, ex)
+}
+
+// checkID refuses an id, if there is one, that is not that of ex.
+func checkID(id string, ex dataset.Example) error {
+	if id != "" && id != dataset.Identify(ex).ID {
+		return errors.New("its id is not that of its content")
 	}
-	return ex, nil
+	return nil
 }

@@ -70,11 +70,9 @@ func TestWrite_roundTripIsByteStable(t *testing.T) {
 		forms.TRLKTO:    {Written: 8, LeftOut: map[string]int{"has no answer that is worse or rated": 3, "holds images": 1, "is there already": 1}},
 		forms.ShareGPT:  {Written: 5, LeftOut: map[string]int{"is rated 1 or 2 of 5": 1, "holds images": 1, "holds tool calls": 1}},
 		forms.Alpaca:    {Written: 5, LeftOut: map[string]int{"is rated 1 or 2 of 5": 1, "holds images": 1, "holds tool calls": 1}},
+		forms.Parquet:   {Written: 6, LeftOut: map[string]int{"holds images": 1, "holds tool calls": 1}},
 	}
 	for _, form := range forms.Writable() {
-		if form == forms.Parquet {
-			continue // is not read
-		}
 		t.Run(string(form), func(t *testing.T) {
 			first, counts := exported(t, from, form)
 			if diff := cmp.Diff(want[form], counts); diff != "" {
@@ -96,7 +94,7 @@ func TestWrite_roundTripIsByteStable(t *testing.T) {
 
 func TestWrite_importAddsNothingTwice(t *testing.T) {
 	s := store(t, various()...)
-	for _, form := range []forms.Form{forms.Retort, forms.OpenAI, forms.TRLSFT, forms.ShareGPT, forms.Alpaca} {
+	for _, form := range []forms.Form{forms.Retort, forms.OpenAI, forms.TRLSFT, forms.ShareGPT, forms.Alpaca, forms.Parquet} {
 		text, _ := exported(t, s, form)
 		examples, errs := read(text, form)
 		if n, err := s.Put(t.Context(), examples...); n != 0 || err != nil || errs != nil {

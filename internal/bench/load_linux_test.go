@@ -64,7 +64,46 @@ func TestReadUsage_countsThisProcess(t *testing.T) {
 	if err != nil || resident < 1<<20 || proportional <= 0 || proportional > resident {
 		t.Errorf("memory %d, %d, %v", resident, proportional, err)
 	}
+	peak, err := PeakMemory()
+	own, err2 := OwnMemory()
+	if err != nil || err2 != nil || own < 1<<20 || own > peak {
+		t.Errorf("own memory %d, %v; peak %d, %v", own, err2, peak, err)
+	}
 	if m := ReadMachine(); m.CPU == "" || m.Memory == 0 || m.LoadStart == "" {
 		t.Errorf("%+v", m)
+	}
+}
+
+func TestReadUsage_countsChildren(t *testing.T) {
+	before, _ := readUsage(1, nil)
+	if err := exec.Command("sh", "-c", "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done").Run(); err != nil {
+		t.Fatal(err)
+	}
+	after, ok := readUsage(1, nil)
+	if used := after.ours - before.ours; !ok || used < 10*time.Millisecond {
+		t.Errorf("a child counted as %v", used)
+	}
+}
+
+func TestReadDisk(t *testing.T) {
+	dir := t.TempDir()
+	d, known, err := ReadDisk(dir)
+	if err != nil || !known || d.Free == 0 {
+		t.Errorf("%+v, %t, %v", d, known, err)
+	}
+	if d, known, err := ReadDisk("/dev/shm"); err == nil && (!known || !d.RAM) {
+		t.Errorf("/dev/shm is %+v", d)
+	}
+	if _, _, err := ReadDisk(dir + "/none"); err == nil {
+		t.Error("no error for a folder that is missing")
+	}
+	if err := os.WriteFile(dir+"/file", []byte("text"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := DropCache(dir + "/file"); err != nil {
+		t.Error(err)
+	}
+	if text, err := os.ReadFile(dir + "/file"); err != nil || string(text) != "text" {
+		t.Errorf("after DropCache: %q, %v", text, err)
 	}
 }

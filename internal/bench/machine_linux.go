@@ -40,19 +40,22 @@ func loadAverage() string {
 	return strings.Join(fields[:min(3, len(fields))], " ")
 }
 
-// readUsage returns the usage of the machine, of which this process and those
-// of pids are ours.
+// readUsage returns the usage of the machine, of which this process, those it
+// started and waited for, and those of pids are ours.
 func readUsage(cores int, pids []int) (usage, bool) {
 	stat, err := os.ReadFile("/proc/stat")
 	if err != nil {
 		return usage{}, false
 	}
 	all, ok := busyTicks(stat)
-	var self syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &self); err != nil || !ok {
-		return usage{}, false
+	ours := time.Duration(0)
+	for _, who := range []int{syscall.RUSAGE_SELF, syscall.RUSAGE_CHILDREN} {
+		var used syscall.Rusage
+		if err := syscall.Getrusage(who, &used); err != nil || !ok {
+			return usage{}, false
+		}
+		ours += time.Duration(used.Utime.Nano() + used.Stime.Nano())
 	}
-	ours := time.Duration(self.Utime.Nano() + self.Stime.Nano())
 	for _, pid := range pids {
 		ours += processTime(pid)
 	}
@@ -115,6 +118,26 @@ func Memory(pids []int) (resident, proportional int64, err error) {
 		resident, proportional = resident+rss, proportional+pss
 	}
 	return resident, proportional, nil
+}
+
+// PeakMemory returns the most bytes that this process has had resident. What
+// wait4 tells of a child may be its parent's peak, so a child must ask itself.
+func PeakMemory() (int64, error) {
+	n, err := kilobytes(field("/proc/self/status", "VmHWM"))
+	if err != nil {
+		return 0, fmt.Errorf("peak memory: %w", err)
+	}
+	return n, nil
+}
+
+// OwnMemory returns the resident bytes of this process that are no part of a file,
+// so that the system cannot take them back by forgetting what it can read again.
+func OwnMemory() (int64, error) {
+	n, err := kilobytes(field("/proc/self/status", "RssAnon"))
+	if err != nil {
+		return 0, fmt.Errorf("own memory: %w", err)
+	}
+	return n, nil
 }
 
 func kilobytes(s string) (int64, error) {

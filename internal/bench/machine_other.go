@@ -21,3 +21,9 @@ func serving(int) []int { return nil }
 func Memory([]int) (resident, proportional int64, err error) {
 	return 0, 0, fmt.Errorf("memory of processes: %w", errors.ErrUnsupported)
 }
+
+// PeakMemory is told by Linux alone.
+func PeakMemory() (int64, error) { return 0, fmt.Errorf("peak memory: %w", errors.ErrUnsupported) }
+
+// OwnMemory is told by Linux alone.
+func OwnMemory() (int64, error) { return 0, fmt.Errorf("own memory: %w", errors.ErrUnsupported) }

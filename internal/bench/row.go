@@ -1,6 +1,9 @@
 package bench
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+)
 
 // Goal says which side of the target a ratio is to be on.
 type Goal string
@@ -18,7 +21,8 @@ type Row struct {
 	Name   string
 	Work   string
 	Ours   string // arms
-	Peer   string
+	Peer   string // "" compares with Bar
+	Bar    float64
 	Figure func(Figure) float64 // what is compared: ours divided by the peer's
 	Unit   string
 	Goal   Goal
@@ -27,7 +31,13 @@ type Row struct {
 	// Unequal leaves out the check that both arms read and wrote as many
 	// tokens, for rows whose arms do different work by intent.
 	Unequal bool
+
+	// Skip says why the row cannot be measured here; "" if it can.
+	Skip string
 }
+
+// barName stands for the peer in the results of rows that have none.
+const barName = "bar"
 
 // Result is a row as it was measured. Its JSON names are stable.
 type Result struct {
@@ -45,14 +55,21 @@ type Result struct {
 	Unit       string    `json:"unit"`
 	Ratios     []float64 `json:"ratios"`
 	Error      string    `json:"error,omitempty"`
+	Skipped    string    `json:"skipped,omitempty"` // why it was not measured
 }
 
 // Result computes the row from rounds. A round in which the token counts
 // differ, or in which an arm failed, fails the row.
 func (row Row) Result(rounds []Round, seed uint64) Result {
-	res := Result{Name: row.Name, Peer: row.Peer, Goal: row.Goal, Unit: row.Unit}
+	res := Result{Name: row.Name, Peer: cmp.Or(row.Peer, barName), Goal: row.Goal, Unit: row.Unit}
 	if row.Goal != None {
-		res.Target, res.Holds = new(row.Target), new(false)
+		res.Target = new(row.Target)
+	}
+	if res.Skipped = row.Skip; row.Skip != "" {
+		return res
+	}
+	if row.Goal != None {
+		res.Holds = new(false)
 	}
 	var ours, theirs []float64
 	for _, r := range rounds {
@@ -63,7 +80,7 @@ func (row Row) Result(rounds []Round, seed uint64) Result {
 			res.Error = err.Error()
 			return res
 		}
-		a, b := row.Figure(r.Arms[row.Ours]), row.Figure(r.Arms[row.Peer])
+		a, b := row.Figure(r.Arms[row.Ours]), row.peer(r)
 		ours, theirs, res.Ratios = append(ours, a), append(theirs, b), append(res.Ratios, a/b)
 	}
 	if len(res.Ratios) == 0 {
@@ -76,6 +93,14 @@ func (row Row) Result(rounds []Round, seed uint64) Result {
 		*res.Holds = row.holds(res)
 	}
 	return res
+}
+
+// peer is what the row's own figure is divided by.
+func (row Row) peer(r Round) float64 {
+	if row.Peer == "" {
+		return row.Bar
+	}
+	return row.Figure(r.Arms[row.Peer])
 }
 
 func (row Row) holds(r Result) bool {
@@ -97,13 +122,13 @@ func (row Row) check(r Round) error {
 	}
 	a, b := r.Arms[row.Ours], r.Arms[row.Peer]
 	switch {
-	case row.Unequal:
+	case row.Unequal || row.Peer == "":
 	case a.InputTokens != b.InputTokens:
 		return fmt.Errorf("round %d: %d prompt tokens against %d", r.Round, a.InputTokens, b.InputTokens)
 	case a.OutputTokens != b.OutputTokens:
 		return fmt.Errorf("round %d: %d output tokens against %d", r.Round, a.OutputTokens, b.OutputTokens)
 	}
-	if !(row.Figure(a) > 0) || !(row.Figure(b) > 0) {
+	if !(row.Figure(a) > 0) || !(row.peer(r) > 0) {
 		return fmt.Errorf("round %d: nothing was measured", r.Round)
 	}
 	return nil

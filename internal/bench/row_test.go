@@ -82,3 +82,25 @@ func TestRow_leavesOutDroppedRounds(t *testing.T) {
 		t.Errorf("%+v", res)
 	}
 }
+
+func TestRow_comparesWithABar(t *testing.T) {
+	row := Row{Name: "n", Work: "w", Ours: "ours", Bar: 4, Figure: WallTime, Unit: "s", Goal: AtMost, Target: 1}
+	res := row.Result(rounds([]float64{1, 2, 8}, []float64{0, 0, 0}), 1)
+	if res.Error != "" || res.Peer != "bar" || res.Ratio != 0.5 || res.Ours != 2 || res.PeerFigure != 4 || !*res.Holds {
+		t.Errorf("%+v", res)
+	}
+	all := rounds([]float64{1}, []float64{1})
+	all[0].Failed = map[string]string{"ours": "no room"}
+	if res := row.Result(all, 1); res.Error != "round 0: ours: no room" || *res.Holds {
+		t.Errorf("%+v", res)
+	}
+}
+
+func TestRow_skipped(t *testing.T) {
+	row := wall
+	row.Skip = "no Python"
+	res := row.Result(rounds([]float64{1}, []float64{1}), 1)
+	if res.Skipped != "no Python" || res.Holds != nil || res.Target == nil || res.Error != "" || len(res.Ratios) != 0 {
+		t.Errorf("%+v", res)
+	}
+}

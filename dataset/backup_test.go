@@ -1,0 +1,159 @@
+package dataset_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"retort/dataset"
+)
+
+func backup(t *testing.T, s *dataset.Store, path string) dataset.BackupReport {
+	t.Helper()
+	report, err := s.Backup(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
+// restored is what a backup gives, in a new store.
+func restored(t *testing.T, path string) []dataset.Example {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "store")
+	n, err := dataset.Restore(t.Context(), dir, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, dir)
+	if report, err := s.Verify(t.Context()); err != nil || report.Err() != nil || report.Examples != n {
+		t.Errorf("Verify: %+v, %v; want %d", report, err, n)
+	}
+	return list(t, s, dataset.Filter{})
+}
+
+func TestStore_Backup(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "retort.backup")
+	s := open(t, t.TempDir())
+	fill(t, s, 20)
+	if report := backup(t, s, path); report.Records != 20 || !report.Whole {
+		t.Errorf("first: %+v", report)
+	}
+	if report := backup(t, s, path); report.Records != 0 || report.Whole {
+		t.Errorf("nothing new: %+v", report)
+	}
+	put(t, s, newExample(20))
+	if _, err := s.Rate(t.Context(), dataset.Identify(newExample(3)).ID, 5); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.PutQueries(t.Context(), dataset.Query{Kind: "ensemble"}); err != nil {
+		t.Fatal(err)
+	}
+	if report := backup(t, s, path); report.Records != 3 || report.Whole {
+		t.Errorf("three changes: %+v", report)
+	}
+	if diff := cmp.Diff(list(t, s, dataset.Filter{}), restored(t, path)); diff != "" {
+		t.Errorf("restored otherwise (-store +backup):\n%s", diff)
+	}
+
+	secret := put(t, s, secretExample())
+	backup(t, s, path)
+	if _, err := s.Forget(t.Context(), secret.ID); err != nil {
+		t.Fatal(err)
+	}
+	if report := backup(t, s, path); !report.Whole {
+		t.Errorf("after forgetting: %+v, want it written anew", report)
+	}
+	if found := rawFilesWith(t, filepath.Dir(path), secretText); len(found) > 0 {
+		t.Errorf("the forgotten text is still in %q", found)
+	}
+	if diff := cmp.Diff(list(t, s, dataset.Filter{}), restored(t, path)); diff != "" {
+		t.Errorf("restored otherwise (-store +backup):\n%s", diff)
+	}
+	n := 0
+	for ex, err := range dataset.ReadBackup(t.Context(), path) {
+		if n++; err != nil || dataset.Identify(ex).ID != ex.ID {
+			t.Errorf("%q, %v", ex.ID, err)
+		}
+	}
+	if n != 21 {
+		t.Errorf("%d examples in the backup, want 21", n)
+	}
+}
+
+func TestBackup_refuses(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "one.backup")
+	one, other := open(t, t.TempDir()), open(t, t.TempDir())
+	fill(t, one, 5)
+	fill(t, other, 5)
+	backup(t, one, path)
+	if _, err := other.Backup(t.Context(), path); err == nil {
+		t.Error("another store's backup was added to")
+	}
+	text := filepath.Join(dir, "notes.txt")
+	if err := os.WriteFile(text, []byte("my notes\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := one.Backup(t.Context(), text); err == nil {
+		t.Error("a file that is no backup was written over")
+	}
+	filled := t.TempDir()
+	s := open(t, filled)
+	fill(t, s, 1)
+	shut(t, s)
+	if _, err := dataset.Restore(t.Context(), filled, path); !errors.Is(err, dataset.ErrNotEmpty) {
+		t.Errorf("Restore over examples: %v, want ErrNotEmpty", err)
+	}
+}
+
+// A backup that is cut anywhere gives everything up to an earlier time, or an
+// error; one with a flipped byte gives an error, or is as if it was cut there.
+func TestRestore_ofADamagedBackup(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "whole.backup")
+	s := open(t, t.TempDir())
+	sizes := map[int]int64{}
+	for n := range 3 {
+		put(t, s, newExample(n))
+		sizes[n+1] = backup(t, s, path).Bytes
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	damaged := filepath.Join(t.TempDir(), "damaged.backup")
+	count := func(raw []byte) (n int, err error) {
+		if err := os.WriteFile(damaged, raw, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, err := range dataset.ReadBackup(t.Context(), damaged) {
+			if err != nil {
+				return n, err
+			}
+			n++
+		}
+		return n, nil
+	}
+	for end := 0; end < len(raw); end += 7 {
+		want := 0
+		for n, size := range sizes {
+			if int64(end) >= size {
+				want = max(want, n)
+			}
+		}
+		if n, err := count(raw[:end]); n != want || (err == nil) != (want > 0) {
+			t.Errorf("cut at %d: %d examples, %v; want %d", end, n, err, want)
+		}
+	}
+	for i := 0; i < len(raw); i += 5 {
+		flipped := append([]byte(nil), raw...)
+		flipped[i] ^= 0x10
+		n, err := count(flipped)
+		if err == nil && (n == 3 || int64(i) < sizes[n]) {
+			t.Errorf("byte %d flipped: %d examples and no error", i, n)
+		}
+	}
+}

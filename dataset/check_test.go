@@ -1,0 +1,195 @@
+package dataset_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"retort/dataset"
+)
+
+// livedInStore makes a closed store in which everything was done that can be.
+func livedInStore(t *testing.T) (dir string, want []dataset.Example) {
+	t.Helper()
+	dir = closedStore(t, 60)
+	s := open(t, dir)
+	for i := range 20 {
+		if _, err := s.Rate(t.Context(), dataset.Identify(newExample(i)).ID, i%5+1); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.PutQueries(t.Context(), dataset.Query{Kind: "ensemble", Strategy: fmt.Sprint(i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _, err := s.Prefer(t.Context(), dataset.Preference{ID: dataset.Identify(newExample(30)).ID, Stars: 2, Better: "31, of course."}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Forget(t.Context(), dataset.Identify(newExample(40)).ID); err != nil {
+		t.Fatal(err)
+	}
+	shut(t, s)
+	s = open(t, dir)
+	for i := 60; i < 80; i++ {
+		put(t, s, newExample(i))
+	}
+	want = list(t, s, dataset.Filter{})
+	shut(t, s)
+	os.Remove(filepath.Join(dir, "reserve")) // made again; it is large to copy
+	return dir, want
+}
+
+// spoil damages one file, and says how.
+func spoil(t *testing.T, path string, rng *rand.Rand) string {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	how := rng.IntN(3)
+	if info.Size() == 0 {
+		how = 2
+	}
+	switch how {
+	case 0:
+		at := rng.Int64N(info.Size())
+		flip(t, path, at)
+		return fmt.Sprintf("byte %d of %s flipped", at, filepath.Base(path))
+	case 1:
+		size := rng.Int64N(info.Size())
+		if err := os.Truncate(path, size); err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprintf("%s cut to %d bytes", filepath.Base(path), size)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Base(path) + " deleted"
+}
+
+// The bar: each of 100 random damages is found and repaired, and before that no
+// wrong record is returned. The seal may be deleted: it only saves time.
+func TestCheck_findsAndRepairsAnyDamage(t *testing.T) {
+	times := 100
+	if testing.Short() {
+		times = 20
+	}
+	dir, want := livedInStore(t)
+	known := map[string]dataset.Example{}
+	for _, ex := range want {
+		known[ex.ID] = ex
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	all := files(t, dir)
+	for i := range times {
+		copied := t.TempDir()
+		if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
+			t.Fatal(err)
+		}
+		name, err := filepath.Rel(dir, all[i%len(all)])
+		if err != nil {
+			t.Fatal(err)
+		}
+		what := spoil(t, filepath.Join(copied, name), rng)
+		neverWrong(t, copied, known, what)
+		found, err := dataset.Check(t.Context(), copied, dataset.CheckOptions{Repair: true})
+		if err != nil || len(found.Lost) > 0 || !found.Repaired && what != "seal deleted" && name != "seal" {
+			t.Fatalf("%s: Check: %+v, %v", what, found, err)
+		}
+		s := open(t, copied)
+		if diff := cmp.Diff(want, list(t, s, dataset.Filter{})); diff != "" {
+			t.Fatalf("%s: repaired otherwise (-before +after):\n%s", what, diff)
+		}
+		shut(t, s)
+		if err := os.RemoveAll(copied); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// neverWrong reads a copy of a damaged store: it is refused, or what it gives is
+// right.
+func neverWrong(t *testing.T, dir string, known map[string]dataset.Example, what string) {
+	t.Helper()
+	copied := t.TempDir()
+	if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(copied)
+	s, err := dataset.Open(copied, dataset.Options{})
+	if err != nil {
+		return
+	}
+	defer s.Close()
+	n := 0
+	for ex, err := range s.All(t.Context(), dataset.Filter{}) {
+		n++
+		if err == nil && !cmp.Equal(ex, known[ex.ID]) {
+			t.Errorf("%s: %s came back otherwise", what, ex.ID)
+		}
+	}
+	if n != len(known) {
+		t.Errorf("%s: %d examples and errors, want %d", what, n, len(known))
+	}
+}
+
+// Both sides are damaged: what is intact on either is kept, the rest is named.
+func TestCheck_namesWhatIsLost(t *testing.T) {
+	dir := closedStore(t, 40)
+	lines := filepath.Join(dir, "journal", "000001.jsonl")
+	raw, err := os.ReadFile(lines)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The journal's lines are of one size: spoil one early and one late.
+	flip(t, lines, int64(len(raw))/4)
+	flip(t, lines, int64(len(raw))*3/4)
+	tables, err := filepath.Glob(filepath.Join(dir, "badger", "*.sst"))
+	if err != nil || len(tables) != 1 {
+		t.Fatal(tables, err)
+	}
+	if err := os.Truncate(tables[0], 100); err != nil {
+		t.Fatal(err)
+	}
+	found, err := dataset.Check(t.Context(), dir, dataset.CheckOptions{Repair: true})
+	if err != nil || !found.Repaired || len(found.Lost) != 2 || found.Examples != 38 {
+		t.Fatalf("Check: %+v, %v; want two of 40 examples lost", found, err)
+	}
+	if left := list(t, open(t, dir), dataset.Filter{}); len(left) != 38 {
+		t.Errorf("%d examples are left, want 38", len(left))
+	}
+}
+
+// The store is the same, bit for bit, when it is built from its journal.
+func TestCheck_rebuildsFromTheJournalAlone(t *testing.T) {
+	dir, want := livedInStore(t)
+	before := backupOf(t, dir)
+	if err := os.RemoveAll(filepath.Join(dir, "badger")); err != nil {
+		t.Fatal(err)
+	}
+	found, err := dataset.Check(t.Context(), dir, dataset.CheckOptions{Repair: true})
+	if err != nil || !found.Repaired || found.Examples != uint64(len(want)) {
+		t.Fatalf("Check: %+v, %v", found, err)
+	}
+	if diff := cmp.Diff(before, backupOf(t, dir)); diff != "" {
+		t.Errorf("other records (-before +after):\n%s", diff)
+	}
+}
+
+// backupOf is all records of a store with their change numbers, as text.
+func backupOf(t *testing.T, dir string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "all.backup")
+	s := open(t, dir)
+	backup(t, s, path)
+	shut(t, s)
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
+}

@@ -1,0 +1,130 @@
+package forms
+
+import (
+	"bufio"
+	"compress/gzip"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/parquet-go/parquet-go/encoding/thrift"
+	"github.com/parquet-go/parquet-go/format"
+)
+
+// What a Parquet table may ask for. The library believes what pages say of
+// themselves, and holds one of each column whole.
+const (
+	maxFooter     = 64 << 20 // bytes
+	maxPage       = 64 << 20 // bytes, unpacked; writers make pages of about 1 MiB
+	maxPageValues = 16 << 20
+)
+
+var errLargePage = fmt.Errorf("it has more than %d MiB or %d values", maxPage>>20, maxPageValues)
+
+// checkFooter refuses a footer that cannot be in the file.
+func checkFooter(f file) error {
+	var tail [8]byte
+	if _, err := f.ReadAt(tail[:], f.Size()-int64(len(tail))); err != nil {
+		return fmt.Errorf("the table is cut off: %w", err)
+	}
+	if n := int64(binary.LittleEndian.Uint32(tail[:])); n > maxFooter || n > f.Size()-int64(len(tail)) {
+		return fmt.Errorf("the table has a footer of %d bytes, which cannot be", n)
+	}
+	return nil
+}
+
+// checkPages refuses a group of rows whose pages would take too much memory.
+func checkPages(f file, group format.RowGroup) error {
+	for _, column := range group.Columns {
+		m := column.MetaData
+		at := m.DataPageOffset
+		if m.DictionaryPageOffset > 0 {
+			at = min(at, m.DictionaryPageOffset)
+		}
+		if at < 0 || m.TotalCompressedSize < 0 || m.TotalCompressedSize > f.Size()-at {
+			return errors.New("a column ends past the file")
+		}
+		r := bufio.NewReaderSize(io.NewSectionReader(f, at, m.TotalCompressedSize), 64<<10)
+		for {
+			if _, err := r.Peek(1); err == io.EOF {
+				break
+			}
+			if err := checkPage(r, m.Codec); err != nil {
+				return fmt.Errorf("a page of a column: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// checkPage reads one page, and refuses what unpacks to more than it says or may.
+func checkPage(r *bufio.Reader, codec format.CompressionCodec) error {
+	var h format.PageHeader
+	if err := thrift.NewDecoder(new(thrift.CompactProtocol).NewReader(r)).Decode(&h); err != nil {
+		return err
+	}
+	v2 := h.DataPageHeaderV2.V
+	values := max(h.DataPageHeader.V.NumValues, v2.NumValues, h.DictionaryPageHeader.V.NumValues)
+	levels := int64(0) // of a page of version 2, which are not packed
+	if h.DataPageHeaderV2.Valid {
+		levels = int64(v2.RepetitionLevelsByteLength) + int64(v2.DefinitionLevelsByteLength)
+	}
+	size := int64(h.CompressedPageSize)
+	switch {
+	case h.UncompressedPageSize > maxPage || values > maxPageValues:
+		return errLargePage
+	case levels < 0 || size < levels:
+		return errors.New("its size is less than nothing")
+	}
+	if _, err := io.CopyN(io.Discard, r, levels); err != nil {
+		return err
+	}
+	packed := &io.LimitedReader{R: r, N: size - levels}
+	if !h.DataPageHeaderV2.Valid || !v2.IsCompressed.Valid || v2.IsCompressed.V {
+		if err := checkPacked(packed, codec); err != nil {
+			return err
+		}
+	}
+	_, err := io.Copy(io.Discard, packed)
+	return err
+}
+
+// checkPacked refuses what unpacks to more than maxPage.
+func checkPacked(r *io.LimitedReader, codec format.CompressionCodec) (err error) {
+	if r.N == 0 {
+		return nil
+	}
+	var unpacked io.Reader
+	switch codec {
+	case format.Uncompressed:
+		return nil
+	case format.Snappy: // says at its head how long it is, and is refused where that is not so
+		if n, err := binary.ReadUvarint(bufio.NewReaderSize(r, 16)); err != nil || n > maxPage {
+			return errors.Join(errLargePage, err)
+		}
+		return nil
+	case format.Gzip:
+		unpacked, err = gzip.NewReader(r)
+	case format.Zstd:
+		var d *zstd.Decoder
+		if d, err = zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxPage)); err == nil {
+			defer d.Close()
+			unpacked = d
+		}
+	default:
+		return fmt.Errorf("it is packed by %s; snappy, gzip and zstd can be read", codec)
+	}
+	if err != nil {
+		return err
+	}
+	n, err := io.CopyN(io.Discard, unpacked, maxPage+1)
+	if n > maxPage {
+		return errLargePage
+	}
+	if err == io.EOF {
+		return nil
+	}
+	return err
+}

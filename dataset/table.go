@@ -1,0 +1,130 @@
+package dataset
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/dgraph-io/badger/v4/options"
+	"github.com/dgraph-io/badger/v4/pb"
+	"github.com/dgraph-io/badger/v4/table"
+	"github.com/dgraph-io/badger/v4/y"
+	"github.com/dgraph-io/ristretto/v2/z"
+	"google.golang.org/protobuf/proto"
+)
+
+// maxChecksum bounds, in bytes, the encoded checksum of a table's index.
+const maxChecksum = 64
+
+// checkTables looks at the end of each of Badger's tables in dir, over which
+// Badger would end the process if it was damaged.
+func checkTables(dir string) error {
+	paths, err := filepath.Glob(filepath.Join(dir, badgerDir, "*.sst"))
+	if err != nil {
+		return err
+	}
+	for _, path := range paths {
+		if err := checkTable(path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkTable verifies the index of a table. It stands at the end, followed by its
+// length, its checksum, and the checksum's length, each length in 4 bytes, big
+// endian (badger/v4/table, Table.initIndex).
+func checkTable(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	end := info.Size()
+	damaged := fileError{badgerDir + "/" + filepath.Base(path), "its index is not readable"}
+	before := func(n int64) ([]byte, error) { // the n bytes before end
+		if end -= n; end < 0 {
+			return nil, damaged
+		}
+		b := make([]byte, n)
+		_, err := io.ReadFull(io.NewSectionReader(f, end, n), b)
+		return b, err
+	}
+	sized := func(limit int64) ([]byte, error) { // what the length before end says
+		b, err := before(4)
+		if err != nil {
+			return nil, err
+		}
+		n := int64(binary.BigEndian.Uint32(b))
+		if n > limit {
+			return nil, damaged
+		}
+		return before(n)
+	}
+	encoded, err := sized(maxChecksum)
+	if err != nil {
+		return err
+	}
+	index, err := sized(end)
+	if err != nil {
+		return err
+	}
+	var sum pb.Checksum
+	if proto.Unmarshal(encoded, &sum) != nil || sum.Algo != pb.Checksum_CRC32C || y.VerifyChecksum(index, &sum) != nil {
+		return damaged
+	}
+	return nil
+}
+
+// tableRecords yields the newest record of each key in the tables of a Badger that
+// is not opened, as far as they are readable, in no order. skip leaves tables out.
+func tableRecords(dir string, skip func(name string) bool) iter.Seq[entry] {
+	return func(yield func(entry) bool) {
+		paths, _ := filepath.Glob(filepath.Join(dir, badgerDir, "*.sst")) // the pattern is right
+		for _, path := range paths {
+			if skip(badgerDir+"/"+filepath.Base(path)) || checkTable(path) != nil {
+				continue
+			}
+			going := true
+			_ = guard(func() error { // what cannot be read is lost, and counted as such
+				return readTable(path, func(e entry) bool {
+					going = yield(e)
+					return going
+				})
+			})
+			if !going {
+				return
+			}
+		}
+	}
+}
+
+func readTable(path string, yield func(entry) bool) error {
+	f, err := z.OpenMmapFile(path, os.O_RDONLY, 0)
+	if err != nil {
+		return err
+	}
+	t, err := table.OpenTable(f, table.Options{ReadOnly: true, Compression: options.Snappy, ChkMode: options.OnBlockRead})
+	if err != nil {
+		return fmt.Errorf("%q: %w", path, err)
+	}
+	defer t.Close(-1) // DecrRef would delete the file
+	it := t.NewIterator(table.NOCACHE)
+	defer it.Close()
+	for it.Rewind(); it.Valid(); it.Next() {
+		const deleted = 1 // badger's bitDelete
+		v := it.Value()
+		if v.Meta&deleted == 0 && !yield(entry{slices.Clone(y.ParseKey(it.Key())), slices.Clone(v.Value)}) {
+			break
+		}
+	}
+	return nil
+}
