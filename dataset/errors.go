@@ -26,7 +26,7 @@ var (
 	ErrAmbiguous = errors.New("several examples begin like this")
 
 	// ErrNotEmpty: a backup is only restored to where nothing is yet.
-	ErrNotEmpty = errors.New("there are examples already")
+	ErrNotEmpty = errors.New("it is not empty")
 
 	// ErrInvalid: an example or a rating may not be stored as it is.
 	ErrInvalid = errors.New("invalid")
