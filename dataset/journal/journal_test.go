@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -328,4 +329,48 @@ func FuzzOpen(f *testing.F) {
 		}
 		same(t, whole(t, dir), append(before, more...))
 	})
+}
+
+// What is read in the short way is what JSON says of it.
+func TestParseLine(t *testing.T) {
+	for _, e := range entries(1, 12) {
+		raw := appendEntry(nil, e, e.Change+1)
+		short, err := parseLine(raw[:len(raw)-1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		var long line
+		if err := json.Unmarshal(raw, &long); err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(short, long) || !reflect.DeepEqual(short.entry(), e) {
+			t.Errorf("%+v, by JSON %+v", short, long)
+		}
+	}
+}
+
+func BenchmarkOpen(b *testing.B) {
+	dir := filepath.Join(b.TempDir(), "journal")
+	j, err := Open(dir)
+	if err != nil {
+		b.Fatal(err)
+	}
+	list := make([]Entry, 20_000)
+	for i := range list {
+		list[i] = Entry{Change: uint64(i + 1), Position: uint64(i + 1), Data: fmt.Appendf(nil, `{"text":%q}`, strings.Repeat("word ", 200))}
+	}
+	if err := j.Append(list); err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(j.size)
+	if err := j.Close(); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		j, err := Open(dir)
+		if err != nil {
+			b.Fatal(err)
+		}
+		j.Close()
+	}
 }

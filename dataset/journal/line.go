@@ -115,6 +115,9 @@ func parseLine(raw []byte) (line, error) {
 	if crc32.Checksum(raw[sumEnd:], castagnoli) != want || raw[sumEnd-2] != '"' || raw[sumEnd-1] != ',' {
 		return l, errors.New("wrong checksum")
 	}
+	if l, ok := parseChange(raw[sumEnd:]); ok {
+		return l, nil
+	}
 	if err := json.Unmarshal(raw, &l); err != nil {
 		return l, err
 	}
@@ -122,6 +125,40 @@ func parseLine(raw []byte) (line, error) {
 		return l, fmt.Errorf("it is of format %d, of a newer version of this program", l.Journal)
 	}
 	return l, nil
+}
+
+// parseChange reads the members of a change just as appendEntry writes them, which
+// takes a tenth of the time that any JSON takes.
+func parseChange(b []byte) (l line, ok bool) {
+	if b, l.Change, ok = number(b, `"change":`); !ok {
+		return line{}, false
+	}
+	if b, l.Group, ok = number(b, `,"group":`); !ok {
+		return line{}, false
+	}
+	if rest, position, ok := number(b, `,"position":`); ok {
+		b, l.Position = rest, position
+	}
+	data, ok := bytes.CutPrefix(b, []byte(`,"data":`))
+	if !ok || len(data) < 2 || data[len(data)-1] != '}' {
+		return line{}, false
+	}
+	l.Data = json.RawMessage(data[:len(data)-1])
+	return l, true
+}
+
+// number reads a name and the decimal number behind it.
+func number(b []byte, name string) (rest []byte, n uint64, ok bool) {
+	rest, ok = bytes.CutPrefix(b, []byte(name))
+	if !ok {
+		return b, 0, false
+	}
+	end := 0
+	for end < len(rest) && '0' <= rest[end] && rest[end] <= '9' {
+		end++
+	}
+	n, err := strconv.ParseUint(string(rest[:end]), 10, 64)
+	return rest[end:], n, err == nil
 }
 
 func (l line) isHeader() bool { return l.Journal != 0 }
