@@ -17,12 +17,12 @@ func decodeExample(payload []byte) (ex Example, err error) {
 
 // A group is what one goroutine decodes at a time: enough records to be worth the
 // handing over, and few enough bytes that groups wait in little memory.
-type group struct {
-	records  []stored
-	examples []Example
-	errs     []error // in the place of records and examples
-	size     int
-	done     chan struct{}
+type group[T any] struct {
+	records []stored
+	values  []T
+	errs    []error // in the place of records and values
+	size    int
+	done    chan struct{}
 }
 
 const (
@@ -31,44 +31,44 @@ const (
 )
 
 // add puts a record, or the error in its place, into g.
-func (g *group) add(rec stored, err error) {
+func (g *group[T]) add(rec stored, err error) {
 	g.records, g.errs = append(g.records, rec), append(g.errs, err)
 	g.size += len(rec.payload)
 }
 
-func (g *group) full() bool { return len(g.records) >= groupRecords || g.size >= groupSize }
+func (g *group[T]) full() bool { return len(g.records) >= groupRecords || g.size >= groupSize }
 
-func (g *group) decode() {
-	g.examples = make([]Example, len(g.records))
+func (g *group[T]) decode(one func(stored) (T, error)) {
+	g.values = make([]T, len(g.records))
 	for i, rec := range g.records {
 		if g.errs[i] == nil {
-			g.examples[i], g.errs[i] = rec.example()
+			g.values[i], g.errs[i] = one(rec)
 		}
 	}
 	g.records = nil
 	close(g.done)
 }
 
-// decoded yields the examples of records in their order. They are read and decoded
+// decoded yields what one makes of records, in their order. They are read and decoded
 // ahead, on all CPUs; when the sequence ends, so has that.
-func decoded(records iter.Seq2[stored, error]) iter.Seq2[Example, error] {
-	return func(yield func(Example, error) bool) {
+func decoded[T any](records iter.Seq2[stored, error], one func(stored) (T, error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
 		workers := runtime.GOMAXPROCS(0)
-		stop, work, order := make(chan struct{}), make(chan *group), make(chan *group, 2*workers)
+		stop, work, order := make(chan struct{}), make(chan *group[T]), make(chan *group[T], 2*workers)
 		var wg sync.WaitGroup
 		defer wg.Wait()
 		defer close(stop)
 		for range workers {
 			wg.Go(func() {
 				for g := range work {
-					g.decode()
+					g.decode(one)
 				}
 			})
 		}
 		wg.Go(func() {
 			defer close(order)
 			defer close(work)
-			readAhead(records, func(g *group) bool {
+			readAhead(records, func(g *group[T]) bool {
 				select {
 				case order <- g:
 				case <-stop:
@@ -80,8 +80,8 @@ func decoded(records iter.Seq2[stored, error]) iter.Seq2[Example, error] {
 		})
 		for g := range order {
 			<-g.done
-			for i, ex := range g.examples {
-				if !yield(ex, g.errs[i]) {
+			for i, value := range g.values {
+				if !yield(value, g.errs[i]) {
 					return
 				}
 			}
@@ -90,8 +90,8 @@ func decoded(records iter.Seq2[stored, error]) iter.Seq2[Example, error] {
 }
 
 // readAhead gives records, in groups, to send until that returns false.
-func readAhead(records iter.Seq2[stored, error], send func(*group) bool) {
-	g := &group{done: make(chan struct{})}
+func readAhead[T any](records iter.Seq2[stored, error], send func(*group[T]) bool) {
+	g := &group[T]{done: make(chan struct{})}
 	for rec, err := range records {
 		g.add(rec, err)
 		if !g.full() {
@@ -100,7 +100,7 @@ func readAhead(records iter.Seq2[stored, error], send func(*group) bool) {
 		if !send(g) {
 			return
 		}
-		g = &group{done: make(chan struct{})}
+		g = &group[T]{done: make(chan struct{})}
 	}
 	if len(g.records) > 0 {
 		send(g)

@@ -45,7 +45,7 @@ func TestDecoded_keepsTheOrder(t *testing.T) {
 	for _, c := range []struct{ n, size int }{{0, 1}, {1, 1}, {1000, 1}, {64, 1}, {60, 100 << 10}} {
 		var ended bool
 		i := 0
-		for ex, err := range decoded(records(t, c.n, c.size, &ended)) {
+		for ex, err := range decoded(records(t, c.n, c.size, &ended), stored.example) {
 			switch bad := i%50 == 49; {
 			case bad && !errors.Is(err, errBad), !bad && (err != nil || ex.TaskType != fmt.Sprint(i)):
 				t.Fatalf("%d of %+v: %q, %v", i, c, ex.TaskType, err)
@@ -63,7 +63,7 @@ func TestDecoded_endsWithTheLoop(t *testing.T) {
 	for _, stopAt := range []int{1, 64, 65, 300} {
 		var ended bool
 		i := 0
-		for range decoded(records(t, 100_000, 1, &ended)) {
+		for range decoded(records(t, 100_000, 1, &ended), stored.example) {
 			if i++; i == stopAt {
 				break
 			}
@@ -79,7 +79,7 @@ func TestDecoded_endsWithAPanic(t *testing.T) {
 	var ended bool
 	func() {
 		defer func() { _ = recover() }()
-		for range decoded(records(t, 100_000, 1, &ended)) {
+		for range decoded(records(t, 100_000, 1, &ended), stored.example) {
 			panic("in the loop")
 		}
 	}()

@@ -3,7 +3,6 @@ package dataset
 import (
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -11,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/dgraph-io/badger/v4"
+	json "github.com/go-json-experiment/json/v1" // see decode.go
 )
 
 // Query is the record of one question: who was asked, what it took, and how sure
@@ -191,22 +191,24 @@ func (s *Store) Queries(ctx context.Context) iter.Seq2[Query, error] {
 
 // queries yields the log, and last an error if it is not the whole.
 func (sn *snapshot) queries(ctx context.Context) iter.Seq2[Query, error] {
-	return func(yield func(Query, error) bool) {
+	return decoded(sn.queryRecords(ctx), stored.query)
+}
+
+// queryRecords yields the log undecoded, and last an error if it is not the whole.
+func (sn *snapshot) queryRecords(ctx context.Context) iter.Seq2[stored, error] {
+	return func(yield func(stored, error) bool) {
 		var found queryTotals
 		for e, err := range sn.entries(ctx, queryPrefix) {
-			var q Query
+			var rec stored
 			if err != nil {
-				yield(q, err)
+				yield(rec, err)
 				return
 			}
-			change, payload, err := decodeRecord(e.key, e.raw)
+			rec.change, rec.payload, err = decodeRecord(e.key, e.raw)
 			if err == nil {
-				found.Count, found.Sum = found.Count+1, found.Sum+change
-				if err = json.Unmarshal(payload, &q); err != nil {
-					err = fmt.Errorf("record of %s: %w: %v", keyName(e.key), ErrDamaged, err)
-				}
+				found.Count, found.Sum = found.Count+1, found.Sum+rec.change
 			}
-			if !yield(q, err) {
+			if !yield(rec, err) {
 				return
 			}
 		}
@@ -215,9 +217,17 @@ func (sn *snapshot) queries(ctx context.Context) iter.Seq2[Query, error] {
 			err = fmt.Errorf("the log of queries has %d intact entries of %d: %w", found.Count, want.Count, ErrDamaged)
 		}
 		if err != nil {
-			yield(Query{}, err)
+			yield(stored{}, err)
 		}
 	}
+}
+
+// query decodes s.
+func (s stored) query() (q Query, err error) {
+	if err := json.Unmarshal(s.payload, &q); err != nil {
+		return Query{}, fmt.Errorf("record of query %d: %w: %v", s.change, ErrDamaged, err)
+	}
+	return q, nil
 }
 
 // verifyQueries checks the log of queries.

@@ -77,7 +77,7 @@ func (s *Store) Get(ctx context.Context, id string) (Example, error) {
 func (s *Store) All(ctx context.Context, f Filter) iter.Seq2[Example, error] {
 	return func(yield func(Example, error) bool) {
 		found := 0
-		for ex, err := range decoded(s.scan(ctx)) {
+		for ex, err := range decoded(s.scan(ctx), stored.example) {
 			if err != nil {
 				if !yield(Example{}, fmt.Errorf("read examples: %w", err)) {
 					return
