@@ -144,9 +144,9 @@ func (k *killed) check(before map[string]int, l *ledger) (answered map[string]in
 // stays within the budget, nothing that was answered is asked again, and no example
 // is lost.
 func TestDistill_killed(t *testing.T) {
-	kills, tasks := 35, 250
+	kills, tasks := 35, 500
 	if testing.Short() {
-		kills, tasks = 6, 30
+		kills, tasks = 6, 100
 	}
 	const budget = 0.3
 	k := newKilled(t, tasks)

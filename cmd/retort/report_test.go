@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"retort/dataset"
-	"retort/ensemble/calibration"
 	"retort/ensemble/routing"
 	"retort/llm"
 	"retort/models"
@@ -95,7 +94,7 @@ func TestBreakEven(t *testing.T) {
 }
 
 func TestLearnt(t *testing.T) {
-	l := learnt{skills: map[routing.SkillKey]routing.Beta{}, points: map[string][]calibration.Point{}}
+	l := newLearnt()
 	for i := range 30 {
 		q := asked(0, fmt.Sprint("x", i), [2]bool{true, i%2 == 0})
 		q.Raw = float64(i) / 30
