@@ -21,6 +21,10 @@ type Data struct {
 	Tokens   int       `json:"tokens"`            // of all lines
 	Digest   string    `json:"digest"`            // "sha256:<hex>" of train.jsonl
 	Dropped  []Dropped `json:"dropped,omitempty"` // examples that were too long
+
+	// What Run.Forget took out of it. Forgotten were trained on or dropped.
+	Forgotten        int `json:"forgotten,omitempty"`
+	ForgottenHeldOut int `json:"forgotten_heldout,omitempty"`
 }
 
 // Dropped is an example that was left out because it is too long.

@@ -140,7 +140,11 @@ const (
 	selectionFile = "data/selection.json"
 	heldOutFile   = "data/heldout.jsonl"
 	planFile      = "plan.json"
+	logFile       = "log.txt"
 )
+
+// preparePrefix begins the name of a run directory that is not whole yet.
+const preparePrefix = ".prepare-"
 
 func (r *Run) path(name string) string { return filepath.Join(r.Dir, filepath.FromSlash(name)) }
 
