@@ -122,7 +122,12 @@ func (r *Run) forgetIDs(f *scrub.Forgotten, questions int) error {
 	d := r.Data
 	before := len(d.Examples) + len(d.Dropped)
 	d.Examples = slices.DeleteFunc(slices.Clone(d.Examples), f.ID)
-	d.Dropped = slices.DeleteFunc(slices.Clone(d.Dropped), func(d Dropped) bool { return f.ID(d.ID) })
+	d.Dropped = nil
+	for _, drop := range r.Data.Dropped {
+		if !f.ID(drop.ID) {
+			d.Dropped = append(d.Dropped, drop)
+		}
+	}
 	d.Forgotten += before - len(d.Examples) - len(d.Dropped)
 	d.ForgottenHeldOut += questions
 	sum, err := fileSHA256(r.path(trainFile))
