@@ -1,0 +1,222 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"retort/dataset"
+	"retort/llm"
+	"retort/models"
+	"retort/trainer"
+)
+
+const zebraText = "zebra-4711-quagga"
+
+// zebraHome is a folder with a home of 50 examples, one of which is about a zebra,
+// a run and a model of it, and three exports.
+type zebraHome struct {
+	*testing.T
+	dir string
+}
+
+func newZebraHome(t *testing.T) *zebraHome {
+	h := &zebraHome{t, t.TempDir()}
+	store, err := dataset.Open(filepath.Join(h.dir, "home", "store"), dataset.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var train []dataset.Example
+	for n := range 50 {
+		ex := dataset.Identify(dataset.Example{Messages: []llm.Message{llm.User(fmt.Sprintf("question %d", n))}, Response: "yes", QualityScore: 0.9, TaskType: "general"})
+		if n == 7 {
+			ex.Messages[0].Content = "Where does " + zebraText + " live?"
+			ex = dataset.Identify(ex)
+		}
+		if _, err := store.Put(t.Context(), ex); err != nil {
+			t.Fatal(err)
+		}
+		if ex.Split == dataset.SplitTrain {
+			train = append(train, ex)
+		}
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"run-1", "run-2"} {
+		if err := makeRun(filepath.Join(h.dir, "home", "runs"), id, train, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := makeStudent(filepath.Join(h.dir, "home", "models"), "student", "run-1"); err != nil {
+		t.Fatal(err)
+	}
+	for _, format := range []string{"retort", "openai", "parquet"} {
+		h.mustRun("examples", "export", format+".out", "--format", format)
+	}
+	if len(h.filesWith(zebraText)) < 6 {
+		t.Fatalf("the text is in %q alone: this test would prove nothing", h.filesWith(zebraText))
+	}
+	return h
+}
+
+func (h *zebraHome) command(args ...string) *exec.Cmd {
+	cmd := exec.Command("retort", args...)
+	cmd.Dir = h.dir
+	cmd.Env = append(os.Environ(), "RETORT_HOME="+filepath.Join(h.dir, "home"))
+	return cmd
+}
+
+func (h *zebraHome) mustRun(args ...string) string {
+	h.Helper()
+	out, err := h.command(args...).CombinedOutput()
+	if err != nil {
+		h.Fatalf("retort %q: %v\n%s", args, err, out)
+	}
+	return string(out)
+}
+
+func (h *zebraHome) filesWith(text string) (names []string) {
+	h.Helper()
+	err := filepath.WalkDir(h.dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if bytes.Contains(data, []byte(text)) {
+			names = append(names, strings.TrimPrefix(path, h.dir))
+		}
+		return err
+	})
+	if err != nil {
+		h.Fatal(err)
+	}
+	return names
+}
+
+// restore gives the folder the content that it had when saved was copied.
+func (h *zebraHome) restore(saved string) {
+	h.Helper()
+	if err := os.RemoveAll(h.dir); err != nil {
+		h.Fatal(err)
+	}
+	if err := os.CopyFS(h.dir, os.DirFS(saved)); err != nil {
+		h.Fatal(err)
+	}
+}
+
+func (h *zebraHome) isStale(id string) bool {
+	h.Helper()
+	reg, err := models.Open(filepath.Join(h.dir, "home", "models"))
+	if err != nil {
+		h.Fatal(err)
+	}
+	m, err := reg.Get(id)
+	if err != nil {
+		h.Fatal(err)
+	}
+	return m.Stale != nil
+}
+
+// Whenever it is killed, the example is there to be found again or all is done.
+func TestForget_killed(t *testing.T) {
+	h := newZebraHome(t)
+	saved := t.TempDir()
+	if err := os.CopyFS(saved, os.DirFS(h.dir)); err != nil {
+		t.Fatal(err)
+	}
+	forget := []string{"examples", "forget", "--match", zebraText, "--yes"}
+	began := time.Now()
+	h.mustRun(forget...)
+	takes := time.Since(began)
+	const kills = 20
+	died, kept := 0, 0
+	for n := range kills {
+		h.restore(saved)
+		cmd := h.command(forget...)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- cmd.Wait() }()
+		select {
+		case <-ended:
+		case <-time.After(takes * time.Duration(n+1) / kills):
+			_ = cmd.Process.Kill() // it may have ended meanwhile
+			<-ended
+			died++
+		}
+		if strings.Contains(h.mustRun("examples", "list"), zebraText) {
+			kept++
+		} else if found := h.filesWith(zebraText); found != nil || !h.isStale("student") {
+			t.Errorf("kill %d: the store has forgotten it, but it is in %q (stale: %t)", n, found, h.isStale("student"))
+		}
+		h.mustRun(forget...)
+		if found := h.filesWith(zebraText); found != nil {
+			t.Errorf("kill %d: the text is in %q after the second time", n, found)
+		}
+		if !h.isStale("student") {
+			t.Errorf("kill %d: the model is not stale after the second time", n)
+		}
+	}
+	t.Logf("one forgetting took %v; of %d processes %d were killed, %d of them before the store forgot", takes, kills, died, kept)
+	if died == 0 {
+		t.Error("none was killed: this test proves nothing")
+	}
+}
+
+// A model that is being trained on an example keeps all of it where it is.
+func TestForget_whileTrained(t *testing.T) {
+	h := newZebraHome(t)
+	before := h.filesWith(zebraText)
+	run, err := trainer.OpenRun(filepath.Join(h.dir, "home", "runs"), "run-2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lock, err := os.OpenFile(filepath.Join(run.Dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	for _, status := range []trainer.Status{trainer.StatusRunning, trainer.StatusPrepared} { // it may begin in between, too
+		state, err := json.Marshal(trainer.State{Status: status})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(run.Dir, "state.json"), state, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := h.command("examples", "forget", "--match", zebraText, "--yes").CombinedOutput()
+		if cmd, ok := err.(*exec.ExitError); !ok || cmd.ExitCode() != exitPartial || !strings.Contains(string(out), "run run-2 is being trained") ||
+			!strings.Contains(string(out), "hint: wait for it, or `retort runs cancel run-2`") {
+			t.Errorf("%s: %v\n%s", status, err, out)
+		}
+		if status == trainer.StatusRunning && len(h.filesWith(zebraText)) != len(before) {
+			t.Errorf("the text was in %q, is in %q", before, h.filesWith(zebraText))
+		}
+		if !strings.Contains(h.mustRun("examples", "list"), zebraText) {
+			t.Error("the example is gone from the store")
+		}
+	}
+	lock.Close()
+	h.mustRun("examples", "forget", "--match", zebraText, "--yes")
+	if found := h.filesWith(zebraText); found != nil {
+		t.Errorf("the text is still in %q", found)
+	}
+	if out := h.mustRun("models", "list"); !strings.Contains(out, "stale") {
+		t.Errorf("no model is stale:\n%s", out)
+	}
+}
