@@ -316,6 +316,11 @@ func (c *checker) known() int {
 
 // checkSmallFiles looks at what the seal does not list.
 func (c *checker) checkSmallFiles() error {
+	if _, _, err := readTally(c.dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := c.note(fmt.Errorf("file %q: %w", tallyFile, err)); err != nil {
+			return err
+		}
+	}
 	f, err := os.Open(filepath.Join(c.dir, reserveFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -377,10 +382,12 @@ func (c *checker) repair() error {
 			return err
 		}
 	}
-	if err := os.Remove(filepath.Join(c.dir, reserveFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	for _, name := range []string{tallyFile, reserveFile, pendingFile} { // the first two are made anew
+		if err := os.Remove(filepath.Join(c.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
-	if err := removePending(c.dir); err != nil {
+	if err := syncDir(c.dir); err != nil {
 		return err
 	}
 	c.report.Repaired = true

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestPut_ofAThousandIsOneCommit(t *testing.T) {
@@ -41,7 +42,7 @@ func TestBatch_fitsATransaction(t *testing.T) {
 			n++
 			ex := testExample(n)
 			ex.Response = fmt.Sprint(size, strings.Repeat("b", size))
-			items, err := s.prepare([]Example{ex})
+			items, err := s.prepare([]Example{ex}, 0, 1, time.Now())
 			if err != nil {
 				t.Fatal(err)
 			}

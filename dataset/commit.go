@@ -23,19 +23,34 @@ const maxBatch = 1 << 20
 type change struct {
 	ctx   context.Context
 	apply func(*batch) error // called by the committer, inside the transaction
+	size  int                // bytes, about; 0 is little
 	done  chan error         // buffered; receives the outcome once it is on disk
 }
 
 // committer is the one goroutine that writes to the store. It gathers the
 // changes that wait and commits them together, since a sync costs the same for
-// one as for a hundred.
+// one as for a hundred. A group is written to the journal, and then by a goroutine
+// of its own to Badger. Meanwhile a change that is large by itself can have its turn:
+// it is the next group, and goes to Badger when the one before has landed.
 type committer struct {
 	store   *Store
 	queue   chan *change
-	state   state // as committed
+	state   state // as in the journal
+	flight  *flight
 	broken  error // set for good when it is unknown what reached the disk
 	commits atomic.Int64
 	stopped chan struct{}
+}
+
+// large is the size, in bytes, from which a change does not wait for others to be
+// committed with.
+const large = maxBatch / 4
+
+// flight is a group on its way into Badger.
+type flight struct {
+	batch *batch
+	after *badger.Txn // sees what the store was before the group
+	done  chan error  // buffered; the outcome, once
 }
 
 func newCommitter(s *Store, st state) *committer {
@@ -48,17 +63,31 @@ func newCommitter(s *Store, st state) *committer {
 // submit hands over a change and waits until it is on disk or refused. When ctx
 // ends first, the change may or may not be made.
 func (c *committer) submit(ctx context.Context, apply func(*batch) error) error {
-	ch := &change{ctx, apply, make(chan error, 1)}
+	ch, err := c.hand(ctx, 0, apply)
+	if err != nil {
+		return err
+	}
+	return ch.wait()
+}
+
+// hand hands over a change of about that size.
+func (c *committer) hand(ctx context.Context, size int, apply func(*batch) error) (*change, error) {
+	ch := &change{ctx, apply, size, make(chan error, 1)}
 	select {
 	case c.queue <- ch:
+		return ch, nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return nil, ctx.Err()
 	}
+}
+
+// wait waits for the outcome.
+func (ch *change) wait() error {
 	select {
 	case err := <-ch.done:
 		return err
-	case <-ctx.Done():
-		return ctx.Err()
+	case <-ch.ctx.Done():
+		return ch.ctx.Err()
 	}
 }
 
@@ -71,12 +100,9 @@ func (c *committer) stop() {
 func (c *committer) run() {
 	defer close(c.stopped)
 	for first := range c.queue {
-		if err := c.ready(); err != nil {
-			first.done <- err
-			continue
-		}
 		c.commit(first)
 	}
+	c.settle()
 }
 
 // ready says whether a commit can be tried now.
@@ -89,15 +115,86 @@ func (c *committer) ready() error {
 
 // commit makes first and the changes that wait behind it durable.
 func (c *committer) commit(first *change) {
-	txn := c.store.db.NewTransaction(true)
-	defer txn.Discard()
-	b := &batch{txn: txn, state: c.state}
-	group, err := c.gather(b, first)
-	if err == nil && b.state != c.state {
-		err = c.flush(b)
+	if first.size < large {
+		c.settle()
 	}
+	if err := c.ready(); err != nil {
+		first.done <- err
+		return
+	}
+	b := c.begin()
+	group, err := c.gather(b, first)
+	if errors.Is(err, errInFlight) {
+		b.txn.Discard()
+		c.settle()
+		b = c.begin()
+		group, err = c.gather(b, first)
+	}
+	if err == nil && b.state != c.state {
+		err = c.record(b)
+		if err == nil {
+			c.launch(b, group)
+			return
+		}
+	}
+	b.txn.Discard()
 	for _, ch := range group {
 		ch.done <- err
+	}
+}
+
+// begin returns an empty batch behind what the journal has.
+func (c *committer) begin() *batch {
+	if f := c.flight; f != nil && (len(f.done) > 0 || f.after == nil) { // landed, or its txn was used in vain
+		c.settle()
+	}
+	b := &batch{state: c.state}
+	if f := c.flight; f != nil {
+		b.txn, b.inFlight, f.after = f.after, f.batch, nil
+	} else {
+		b.txn = c.store.db.NewTransaction(true)
+	}
+	return b
+}
+
+// launch sends a group that is in the journal on its way into Badger, when the one
+// before has landed. Its changes are answered when it lands.
+func (c *committer) launch(b *batch, group []*change) {
+	answer := func(err error) {
+		for _, ch := range group {
+			ch.done <- err
+		}
+	}
+	if c.settle(); c.broken != nil {
+		b.txn.Discard()
+		answer(c.broken)
+		return
+	}
+	// Made before the commit begins: afterwards, making one waits for its end.
+	f := &flight{batch: b, after: c.store.db.NewTransaction(true), done: make(chan error, 1)}
+	c.flight = f
+	b.inFlight = nil
+	go func() {
+		err := c.land(b)
+		answer(err)
+		f.done <- err
+	}()
+}
+
+// settle waits until no group is on its way.
+func (c *committer) settle() {
+	f := c.flight
+	if f == nil {
+		return
+	}
+	c.flight = nil
+	if f.after != nil {
+		f.after.Discard()
+	}
+	if err := <-f.done; err != nil && c.broken == nil {
+		// After a failed sync nobody knows what is on disk, and a second sync
+		// may report success for pages that the kernel has dropped.
+		c.broken = fmt.Errorf("an earlier commit failed, the store must be opened anew: %w", err)
 	}
 }
 
@@ -112,6 +209,8 @@ func (c *committer) gather(b *batch, first *change) (group []*change, err error)
 			err = guard(func() error { return ch.apply(b) })
 		}
 		switch {
+		case errors.Is(err, errInFlight): // first alone can be told so
+			return nil, err
 		case err == nil:
 			group = append(group, ch)
 		case b.state == before:
@@ -125,7 +224,7 @@ func (c *committer) gather(b *batch, first *change) (group []*change, err error)
 
 // waiting returns the next change without waiting for one, or nil.
 func (c *committer) waiting(b *batch) *change {
-	if b.size >= maxBatch {
+	if b.size >= maxBatch || b.inFlight != nil {
 		return nil
 	}
 	for range 2 {
@@ -140,9 +239,9 @@ func (c *committer) waiting(b *batch) *change {
 	return nil
 }
 
-// flush puts b on disk: first into the journal, then into Badger. What a crash
-// leaves in the journal alone is made good when the store is opened.
-func (c *committer) flush(b *batch) error {
+// record puts b into the journal. What a crash leaves in the journal alone is made
+// good when the store is opened.
+func (c *committer) record(b *batch) error {
 	if err := c.store.journal.Append(b.entries); err != nil {
 		c.broken = c.store.journal.Broken()
 		if errors.Is(err, syscall.ENOSPC) {
@@ -150,36 +249,55 @@ func (c *committer) flush(b *batch) error {
 		}
 		return err
 	}
+	c.state = b.state
+	return nil
+}
+
+// land puts b into Badger.
+func (c *committer) land(b *batch) error {
+	defer b.txn.Discard()
 	errs := c.store.log.mark()
 	err := b.setState()
 	if err == nil {
-		err = b.txn.Commit()
+		err = guard(b.txn.Commit)
 	}
 	if err == nil {
 		err = c.store.log.since(errs)
 	}
 	if err != nil {
-		// After a failed sync nobody knows what is on disk, and a second sync
-		// may report success for pages that the kernel has dropped.
-		c.broken = fmt.Errorf("an earlier commit failed, the store must be opened anew: %w", err)
 		return err
 	}
-	c.state = b.state
 	c.commits.Add(1)
+	c.store.sums.change(b.added, b.removed)
 	return nil
 }
 
 // batch collects the changes of one group.
 type batch struct {
 	txn     *badger.Txn
-	state   state           // as it will be
-	size    int             // bytes, about
-	entries []journal.Entry // the changes, in order
+	state   state             // as it will be
+	size    int               // bytes, about
+	entries []journal.Entry   // the changes, in order
+	added   []Example         // for the tally: examples as they will be
+	removed []Example         // and as they were
+	index   map[string]uint64 // positions of new examples, by digest
+
+	// inFlight is a group that txn does not see. Only large changes meet one, and
+	// they may only ask for positions; errInFlight says that more is needed.
+	inFlight *batch
 }
+
+// errInFlight: the change must wait until the group in flight has landed.
+var errInFlight = errors.New("a group is in flight")
 
 // position returns where the example with this digest is stored, or will be; 0
 // is nowhere.
 func (b *batch) position(digest []byte) (uint64, error) {
+	if b.inFlight != nil {
+		if position := b.inFlight.index[string(digest)]; position != 0 {
+			return position, nil
+		}
+	}
 	key := indexKey(digest)
 	raw, err := readRaw(b.txn, key)
 	if errors.Is(err, badger.ErrKeyNotFound) {
@@ -192,19 +310,30 @@ func (b *batch) position(digest []byte) (uint64, error) {
 }
 
 // add stores a new example, already encoded.
-func (b *batch) add(digest, payload []byte) error {
+func (b *batch) add(digest []byte, ex Example, payload []byte) error {
 	b.state.Positions++
 	key, raw := indexRecord(digest, b.state.Positions)
 	if err := b.txn.Set(key, raw); err != nil {
 		return err
 	}
+	if b.index == nil {
+		b.index = map[string]uint64{}
+	}
+	b.index[string(digest)] = b.state.Positions
+	b.added = append(b.added, ex)
 	return b.set(b.state.Positions, payload)
 }
 
 // replace stores a new version of an example that is there already.
-func (b *batch) replace(old stored, payload []byte) error {
-	b.state.Sum -= old.change
-	return b.set(old.position, payload)
+func (b *batch) replace(rec stored, before, after Example, payload []byte) error {
+	b.added, b.removed = append(b.added, after), append(b.removed, before)
+	return b.supersede(rec, payload)
+}
+
+// supersede puts something else at the position of rec.
+func (b *batch) supersede(rec stored, payload []byte) error {
+	b.state.Sum -= rec.change
+	return b.set(rec.position, payload)
 }
 
 // set writes what is at a position as the next change.

@@ -65,7 +65,7 @@ func TestCommitter_refusesOneOfAGroup(t *testing.T) {
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 	outcome := func(ctx context.Context, apply func(*batch) error) *change {
-		ch := &change{ctx, apply, make(chan error, 1)}
+		ch := &change{ctx, apply, 0, make(chan error, 1)}
 		s.committer.queue <- ch
 		return ch
 	}
@@ -75,7 +75,7 @@ func TestCommitter_refusesOneOfAGroup(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			return b.add(it.digest, it.payload)
+			return b.add(it.digest, Example{}, it.payload)
 		}
 	}
 	ready := make(chan struct{})

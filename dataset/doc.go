@@ -23,7 +23,7 @@
 //	journal/    every change as a line of JSON, in order (package dataset/journal)
 //	format      how to read all this, and which store it is (format.go)
 //	seal        checksums of all files since the last clean Close (seal.go)
-//	tally.json  the sums for Stats since then (stats.go)
+//	tally       the sums for Stats, as of then (sums.go)
 //	reserve     room for the time when there is none (reserve.go)
 //	lock        locked by the process that holds the store (lock_*.go)
 //	forgetting  there while forgotten text may still be in the files (forget.go)

@@ -44,13 +44,17 @@ const (
 
 // Source says how an example came to be.
 type Source struct {
-	Kind     string   `json:"kind"`               // "ensemble", "import" or "manual"
-	Name     string   `json:"name,omitempty"`     // the file it was imported from
+	Kind     string   `json:"kind"`               // "ensemble", "distill", "import" or "manual"
+	Name     string   `json:"name,omitempty"`     // the file it was imported from, or the run of distill
 	Models   []string `json:"models,omitempty"`   // IDs of the members that gave the response
 	Strategy string   `json:"strategy,omitempty"` // the ensemble's
 	Seed     *int64   `json:"seed,omitempty"`
 	Terms    string   `json:"terms,omitempty"` // terms class of the teachers: "open", "restricted"
 	CostUSD  float64  `json:"cost_usd,omitempty"`
+
+	// VariationOf is the digest of the question that this one was varied from; ""
+	// if nobody but its author thought of it.
+	VariationOf string `json:"variation_of,omitempty"`
 }
 
 // Candidate is one answer that an ensemble considered.

@@ -81,7 +81,8 @@ func (b *batch) remove(rec stored, ex Example, why goneWhy) error {
 		return err
 	}
 	b.state.Gone++
-	return b.replace(rec, gone{why}.encode())
+	b.removed = append(b.removed, ex)
+	return b.supersede(rec, gone{why}.encode())
 }
 
 func (s *Store) setPending() error {

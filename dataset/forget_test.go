@@ -13,7 +13,7 @@ import (
 	"retort/llm"
 )
 
-const secretText = "the launch code is zebra-4711-quagga"
+const secretText = "zebra-4711-quagga-Xw9Lk2"
 
 func secretExample() dataset.Example {
 	ex := newExample(1000)

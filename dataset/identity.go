@@ -54,11 +54,8 @@ func identify(ex Example) (Example, []byte) {
 }
 
 func identity(ex Example) []byte {
-	size := len(identityDomain) + len(ex.Response) + netstringOverhead
-	for _, m := range ex.Messages {
-		size += len(m.Content) + 2*netstringOverhead
-	}
-	b := append(make([]byte, 0, size), identityDomain...)
+	var room [usualText]byte
+	b := append(room[:0], identityDomain...)
 	for _, m := range ex.Messages {
 		b = appendNetstring(b, string(m.Role))
 		b = appendNetstring(b, m.Content)
@@ -97,12 +94,8 @@ func canonical(raw json.RawMessage) []byte {
 }
 
 func splitOf(ex Example) Split {
-	size := len(splitDomain)
-	for _, m := range ex.Messages {
-		size += len(m.Content) + 2*netstringOverhead
-	}
-	b := append(make([]byte, 0, size), splitDomain...)
-	var text []byte // reused
+	var room, words [usualText]byte
+	b, text := append(room[:0], splitDomain...), words[:0]
 	for _, m := range ex.Messages {
 		text = appendNormalised(text[:0], m.Content)
 		b = appendNetstring(b, string(m.Role))
@@ -115,8 +108,9 @@ func splitOf(ex Example) Split {
 	return SplitTrain
 }
 
-// netstringOverhead is about what a netstring, or a role as one, takes beside its text.
-const netstringOverhead = 16
+// usualText is how many bytes of text most examples do not exceed: so many are
+// digested without a place on the heap.
+const usualText = 2 << 10
 
 func appendNetstring[T string | []byte](b []byte, text T) []byte {
 	b = strconv.AppendInt(b, int64(len(text)), 10)

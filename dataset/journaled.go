@@ -95,7 +95,7 @@ func (b *batch) replay(e journal.Entry) error {
 	case isNew && isGone(e.Data):
 		b.state.Gone++
 	case isNew:
-		if err := b.index(e); err != nil {
+		if err := b.addIndex(e); err != nil {
 			return err
 		}
 	case err != nil:
@@ -107,14 +107,14 @@ func (b *batch) replay(e journal.Entry) error {
 		}
 		return b.remove(old, ex, forgotten)
 	default:
-		return b.replace(old, e.Data)
+		return b.supersede(old, e.Data)
 	}
 	b.state.Positions = e.Position
 	return b.set(e.Position, e.Data)
 }
 
-// index writes the index entry of an example.
-func (b *batch) index(e journal.Entry) error {
+// addIndex writes the index entry of an example.
+func (b *batch) addIndex(e journal.Entry) error {
 	ex, err := stored{e.Position, e.Change, e.Data}.example()
 	if err != nil {
 		return err

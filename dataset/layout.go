@@ -43,6 +43,8 @@ func keyName(key []byte) string {
 		return fmt.Sprintf("query %d", binary.BigEndian.Uint64(key[1:]))
 	case string(key) == string(totalsKey):
 		return "the totals of the query log"
+	case string(key) == string(tallyKey):
+		return "the sums"
 	case string(key) == string(stateKey):
 		return "the store's state"
 	}

@@ -146,6 +146,7 @@ func (s *Store) openFiles(sealed bool) (found state, err error) {
 	if !sealed {
 		err = s.verifyAll()
 	}
+	s.sums.load(s.dir, found)
 	return found, err
 }
 
@@ -158,6 +159,7 @@ func (s *Store) openReadOnly(why error) error {
 	}
 	found, err := s.foundState()
 	if err == nil {
+		s.sums.load(s.dir, found)
 		s.committer = newCommitter(s, found)
 	}
 	return err
@@ -291,6 +293,7 @@ func (s *Store) close() error {
 		}
 	}
 	if s.committer.broken == nil {
+		_ = s.sums.save(s.dir, s.committer.state) // without it the next Stats takes longer, nothing worse
 		pending, err := isPending(s.dir)
 		if err != nil {
 			return err

@@ -49,12 +49,14 @@ func (s *Store) prefer(b *batch, p Preference) (worse, better Example, err error
 	if worse, err = worseRec.example(); err != nil {
 		return worse, better, err
 	}
+	worseBefore := worse
 	better = Identify(Example{Messages: worse.Messages, Response: p.Better, QualityScore: 1, TaskType: worse.TaskType,
 		Source: Source{Kind: KindManual, Terms: worse.Source.Terms}})
 	betterRec, err := s.known(b, &better)
 	if err != nil {
 		return worse, better, err
 	}
+	betterBefore := better
 	if better.UserFeedback == 0 {
 		better.UserFeedback = 5
 	}
@@ -66,19 +68,19 @@ func (s *Store) prefer(b *batch, p Preference) (worse, better Example, err error
 	if err != nil {
 		return worse, better, err
 	}
-	worse.Rejected = slices.DeleteFunc(worse.Rejected, func(text string) bool { return text == p.Better }) // no longer
+	worse.Rejected = slices.DeleteFunc(slices.Clone(worse.Rejected), func(text string) bool { return text == p.Better }) // no longer
 	worse, worsePayload, err := s.starred(worse, p.Stars)
 	if err != nil {
 		return worse, better, err
 	}
 	// Nothing was written so far: what is refused leaves the batch as it was.
-	if err := b.replace(worseRec, worsePayload); err != nil {
+	if err := b.replace(worseRec, worseBefore, worse, worsePayload); err != nil {
 		return worse, better, err
 	}
 	if betterRec.position == 0 {
-		return worse, better, b.add(identity(better), betterPayload)
+		return worse, better, b.add(identity(better), better, betterPayload)
 	}
-	return worse, better, b.replace(betterRec, betterPayload)
+	return worse, better, b.replace(betterRec, betterBefore, better, betterPayload)
 }
 
 // known reads ex as it is stored, if it is; else it gives it the present time.

@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"context"
+	"fmt"
 	"maps"
 )
 
@@ -77,9 +78,44 @@ func ReadinessOf(training int) Readiness {
 	return NotReady
 }
 
-// Stats counts the examples. Where some cannot be read, it counts the others
-// and returns the first error beside them.
+// Stats returns the sums over all examples, which are kept up to date by each
+// change. The first time after a process was killed it reads all examples; where
+// some of them cannot be read, it counts the others and returns the first error
+// beside them.
 func (s *Store) Stats(ctx context.Context) (Stats, error) {
+	if err := s.enter(); err != nil {
+		return Stats{}, fmt.Errorf("read examples: %w", err)
+	}
+	defer s.leave()
+	if err := ctx.Err(); err != nil {
+		return Stats{}, fmt.Errorf("read examples: %w", err)
+	}
+	if st, ok := s.sums.stats(); ok {
+		return st, nil
+	}
+	if s.readOnly != nil {
+		t, err := s.count(ctx)
+		return t.stats(), err
+	}
+	var st Stats
+	// The committer counts what is committed; the changes it has in hand are added
+	// when they are, too.
+	err := s.committer.submit(ctx, func(*batch) error {
+		t, err := s.count(ctx)
+		st = t.stats()
+		if err == nil {
+			s.sums.set(t)
+		}
+		return err
+	})
+	if ctx.Err() != nil {
+		return Stats{}, err // st may still be written to
+	}
+	return st, err
+}
+
+// count reads all examples.
+func (s *Store) count(ctx context.Context) (*tally, error) {
 	t := newTally()
 	var firstErr error
 	for ex, err := range s.All(ctx, Filter{}) {
@@ -89,7 +125,7 @@ func (s *Store) Stats(ctx context.Context) (Stats, error) {
 			firstErr = err
 		}
 	}
-	return t.stats(), firstErr
+	return t, firstErr
 }
 
 // stats returns the sums; they share nothing with t.

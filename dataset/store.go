@@ -30,6 +30,7 @@ type Store struct {
 	log       *badgerLog
 	journal   *journal.Journal // nil when read-only
 	committer *committer
+	sums      sums
 	seal      map[string]string // lines of the seal by file, when the store was opened
 	readOnly  error             // why nothing can be written, or nil
 
@@ -134,24 +135,20 @@ func (s *Store) Put(ctx context.Context, examples ...Example) (stored int, err e
 		return 0, fmt.Errorf("put: %w", err)
 	}
 	defer s.leave()
-	items, err := s.prepare(examples)
-	if err != nil {
-		return 0, fmt.Errorf("put: %w", err)
-	}
-	for chunk := range chunks(items) {
-		for len(chunk) > 0 {
-			var n, done int
-			err := s.committer.submit(ctx, func(b *batch) (err error) {
-				n, done, err = s.addNew(b, chunk)
-				return err
-			})
-			if err != nil {
-				return stored, fmt.Errorf("put: %w", err)
-			}
-			stored, chunk = stored+n, chunk[done:]
+	p := putting{store: s, ctx: ctx}
+	for chunk, err := range s.chunks(examples) {
+		if err == nil {
+			err = p.put(chunk)
+		}
+		if err != nil {
+			_ = p.finish() // the first error is the one that counts
+			return p.stored, fmt.Errorf("put: %w", err)
 		}
 	}
-	return stored, nil
+	if err := p.finish(); err != nil {
+		return p.stored, fmt.Errorf("put: %w", err)
+	}
+	return p.stored, nil
 }
 
 // Rate sets the user's stars, 1 to 5, on the example that Get would return for
@@ -187,7 +184,7 @@ func (s *Store) rate(ctx context.Context, id string, stars int) (Example, error)
 		if err != nil {
 			return err
 		}
-		return b.replace(rec, payload)
+		return b.replace(rec, ex, rated, payload)
 	})
 	if err != nil {
 		return Example{}, err // rated may still be written to, if it was ctx that ended

@@ -45,7 +45,7 @@ func (p *program) app() *cli.App {
 		},
 		Commands: []*cli.Command{
 			p.setupCommand(), p.doctorCommand(), p.demoCommand(),
-			p.ensembleCommand(), p.learningStatsCommand(), p.examplesCommand(),
+			p.ensembleCommand(), p.distillCommand(), p.learningStatsCommand(), p.examplesCommand(),
 			p.finetuneCommand(), p.runsCommand(), p.evalCommand(), p.reportCommand(), p.modelsCommand(),
 			p.configCommand(), p.benchCommand(), p.benchHoldCommand(), p.benchStepCommand(),
 		},

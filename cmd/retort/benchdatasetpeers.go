@@ -44,7 +44,7 @@ func (s *datasetSides) findDatasketch(ctx context.Context, named string) peerPro
 // ask notes the version that a program prints.
 func (s *datasetSides) ask(ctx context.Context, path, peer, program string) peerProgram {
 	cmd := exec.CommandContext(ctx, path, "-c", program)
-	out, err := output1(cmd)
+	out, err := captured(cmd)
 	if err != nil {
 		return peerProgram{missing: fmt.Sprintf("%s of %s: %s", peer, path, oneLine(err))}
 	}
@@ -76,7 +76,7 @@ func (s *datasetSides) step(ctx context.Context, name string, args ...string) (m
 
 // figures are the numbers that cmd prints as one JSON object.
 func figures(cmd *exec.Cmd) (map[string]float64, error) {
-	out, err := output1(cmd)
+	out, err := captured(cmd)
 	if err != nil {
 		return nil, err
 	}
@@ -87,8 +87,8 @@ func figures(cmd *exec.Cmd) (map[string]float64, error) {
 	return values, nil
 }
 
-// output1 is what cmd prints. Where it fails, the error has its last words.
-func output1(cmd *exec.Cmd) ([]byte, error) {
+// captured is what cmd prints. Where it fails, the error has its last words.
+func captured(cmd *exec.Cmd) ([]byte, error) {
 	var said strings.Builder
 	cmd.Stderr = &said
 	out, err := cmd.Output()

@@ -30,7 +30,8 @@ const (
 
 // What is the same for all who ingest.
 const (
-	ingestBatch  = 1000 // examples
+	ingestBatch  = 1000 // examples, or rows, that are made durable together
+	ingestPut    = 10   // so many batches are given to one Put, which commits about one at a time
 	benchWriters = 8
 	nearPerTexts = 10 // examples for each text that near duplicates are sought in
 )

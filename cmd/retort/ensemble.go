@@ -111,34 +111,53 @@ func (r *retort) ensemble(ctx context.Context, c *cli.Context, strategy ensemble
 		MaxCostUSD: c.Float64("max-cost"), MinConfidence: c.Float64("min-confidence"), AllVotes: !c.Bool("fast"), Calibrate: known.calibrate()}
 	for i := range members {
 		members[i].Samples = c.Int("samples")
+	}
+	named := helperNames{judges: c.StringSlice("judges"), fuser: c.String("fuser"), embedder: c.String("embedder")}
+	if err := r.helpers(ctx, named, members, &opts); err != nil {
+		return nil, 0, err
+	}
+	e, err := opts.New(strategy, members...)
+	return e, len(members), err
+}
+
+// helperNames are the IDs of the models that help an ensemble; "" is none.
+type helperNames struct {
+	judges          []string
+	fuser, embedder string
+}
+
+// helpers opens the models of these names for opts; without an embedder named, the
+// first member that can embeds.
+func (r *retort) helpers(ctx context.Context, named helperNames, members []ensemble.Member, opts *ensemble.Options) (err error) {
+	for i := range members {
 		if opts.Embedder == nil {
 			opts.Embedder, _ = llm.As[llm.Embedder](members[i].Model)
 		}
 	}
-	for _, id := range c.StringSlice("judges") {
+	for _, id := range named.judges {
 		m, err := r.model(ctx, id)
 		if err != nil {
-			return nil, 0, err
+			return err
 		}
 		opts.Judges = append(opts.Judges, m)
 	}
-	if id := c.String("fuser"); id != "" {
-		if opts.Fuser, err = r.model(ctx, id); err != nil {
-			return nil, 0, err
+	if named.fuser != "" {
+		if opts.Fuser, err = r.model(ctx, named.fuser); err != nil {
+			return err
 		}
 	}
-	if id := c.String("embedder"); id != "" {
-		m, err := r.model(ctx, id)
-		if err != nil {
-			return nil, 0, err
-		}
-		var ok bool
-		if opts.Embedder, ok = llm.As[llm.Embedder](m); !ok {
-			return nil, 0, usage("model %q gives no embeddings", id)
-		}
+	if named.embedder == "" {
+		return nil
 	}
-	e, err := opts.New(strategy, members...)
-	return e, len(members), err
+	m, err := r.model(ctx, named.embedder)
+	if err != nil {
+		return err
+	}
+	var ok bool
+	if opts.Embedder, ok = llm.As[llm.Embedder](m); !ok {
+		return usage("model %q gives no embeddings", named.embedder)
+	}
+	return nil
 }
 
 // logQuery adds to the log of queries.

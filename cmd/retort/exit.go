@@ -140,7 +140,7 @@ func exitCode(err error) int {
 		return exitKeyMissing
 	case is(fs.ErrNotExist):
 		return exitError
-	case is(dataset.ErrDamaged, ollamastore.ErrDamaged, gguf.ErrNotGGUF, gguf.ErrTruncated, gguf.ErrMalformed):
+	case is(dataset.ErrDamaged, errDamagedLedger, ollamastore.ErrDamaged, gguf.ErrNotGGUF, gguf.ErrTruncated, gguf.ErrMalformed):
 		return exitDamaged
 	}
 	return exitError

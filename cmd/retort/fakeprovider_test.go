@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,18 +10,20 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
 // startProviders runs a service that speaks the three wire formats, at $PROVIDERS. It
 // answers "four", refuses keys that begin with "bad" while quoting them, and notes
-// each request in $WORK/calls. Under /flaky it is busy once.
+// each request in $WORK/calls. Under /flaky it is busy once, under /slow it takes a
+// moment. Asked for JSON it thinks up questions.
 func startProviders(env *testscript.Env) {
 	calls := filepath.Join(env.WorkDir, "calls")
 	var busy atomic.Int32
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		io.Copy(io.Discard, r.Body)
+		body, _ := io.ReadAll(r.Body)
 		key := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ") + r.Header.Get("X-Api-Key") + r.Header.Get("X-Goog-Api-Key")
 		note(calls, r.URL.Path)
 		if strings.HasPrefix(key, "bad") {
@@ -33,7 +36,14 @@ func startProviders(env *testscript.Env) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}
+		if strings.HasPrefix(r.URL.Path, "/slow/") {
+			time.Sleep(300 * time.Millisecond)
+		}
 		w.Header().Set("Content-Type", "text/event-stream")
+		if bytes.Contains(body, []byte(`"json_schema"`)) {
+			io.WriteString(w, strings.Replace(fakeAnswers["/chat/completions"], `"four"`, fakeQuestions, 1))
+			return
+		}
 		for suffix, answer := range fakeAnswers {
 			if strings.HasSuffix(r.URL.Path, suffix) {
 				io.WriteString(w, answer)
@@ -54,6 +64,9 @@ func note(path, line string) {
 	defer f.Close()
 	fmt.Fprintln(f, line)
 }
+
+// fakeQuestions is the JSON text of a JSON answer.
+const fakeQuestions = `"{\"questions\": [\"How much is three and one?\", \"How much is six minus two?\", \"What is 2+2?\", \"...\"]}"`
 
 var fakeAnswers = map[string]string{
 	"/chat/completions": `data: {"choices":[{"index":0,"delta":{"content":"four"}}]}` + "\n\n" +

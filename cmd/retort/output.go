@@ -70,6 +70,7 @@ type bar struct {
 	start time.Time
 	bar   *progressbar.ProgressBar // nil off a terminal
 	once  sync.Once
+	told  string // by tell
 
 	total, at, quarters int64 // for the lines: units of work, and quarters shown
 }
@@ -101,8 +102,14 @@ func (b *bar) set(n int64) {
 	}
 	if quarter := 4 * n / max(b.total, 1); b.total > 0 && quarter > b.quarters && quarter < 4 {
 		b.quarters = quarter
-		fmt.Fprintf(b.out, "%s: %d %% (%s)\n", b.title, 25*quarter, seconds(time.Since(b.start)))
+		fmt.Fprintf(b.out, "%s: %d %%%s (%s)\n", b.title, 25*quarter, b.told, seconds(time.Since(b.start)))
 	}
+}
+
+// tell is describe, and puts text behind the lines off a terminal too.
+func (b *bar) tell(text string) {
+	b.told = text
+	b.describe(text)
 }
 
 // describe changes what stands before the bar, for example the present loss.

@@ -28,6 +28,10 @@ var (
 type remotes struct {
 	opened map[string]llm.Model
 	shared map[string]*providerShare
+
+	// retryIf limits what is asked again of models opened from now on; see
+	// wrap.RetryOptions.
+	retryIf func(error) bool
 }
 
 type providerShare struct {
@@ -132,7 +136,7 @@ func (s *remotes) wrapped(m llm.Model, o models.Offer, p models.Provider) llm.Mo
 	}
 	m = wrap.Timeout(m, wrap.Timeouts{First: first, Between: time.Minute, Total: 15 * time.Minute})
 	m = wrap.Breaker(wrap.Limit(m, share.limiter), wrap.BreakerOptions{})
-	return wrap.Price(wrap.Retry(m, wrap.RetryOptions{Budget: &share.budget}), ratesOf(o, p))
+	return wrap.Price(wrap.Retry(m, wrap.RetryOptions{Budget: &share.budget, If: s.retryIf}), ratesOf(o, p))
 }
 
 // ratesOf is what o costs: nothing on this machine, unless the owner says so; nil if

@@ -203,7 +203,7 @@ type memberChoice struct {
 	n        int      // else the n best for taskType
 	taskType string
 	skills   routing.Skills // what earlier questions taught; may be nil
-	priced   bool           // without those whose price is not known
+	priced   bool           // without those that may cost something and whose price is not known
 }
 
 // members opens the members of an ensemble.
@@ -236,12 +236,18 @@ func (r *retort) members(ctx context.Context, choice memberChoice) ([]ensemble.M
 			if p := known[i].price; p != nil {
 				member.Price = *p
 			}
-		} else if choice.priced {
-			return nil, usage("the price of %q is not known, so no --max-cost can hold", id)
+		} else if choice.priced && !isOnThisMachine(m) {
+			return nil, usage("the price of %q is not known, so no bound on the cost can hold", id)
 		}
 		out = append(out, member)
 	}
 	return out, nil
+}
+
+// isOnThisMachine reports whether requests to m never leave it, and so cost nothing.
+func isOnThisMachine(m llm.Model) bool {
+	d, ok := llm.As[llm.Describer](m)
+	return ok && d.Describe().Local
 }
 
 // rankedModel is a model with its worth for a task, 0 to 10.

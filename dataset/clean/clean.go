@@ -21,7 +21,8 @@ type Options struct {
 	Embedder llm.Embedder    // places questions for the choice under a budget; nil: their words do
 
 	// Allowed says why the terms of an example's teachers forbid to train on it; ""
-	// if they do not. Nil allows what is not marked "restricted".
+	// if they do not. Nil allows what is not marked "restricted". Several goroutines
+	// call it.
 	Allowed func(dataset.Example) (why string)
 
 	// SelfGenerated reports whether the owner's own trained models gave the

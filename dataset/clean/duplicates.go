@@ -4,10 +4,8 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
-	"runtime"
 	"slices"
 	"strings"
-	"sync"
 
 	"retort/dataset"
 )
@@ -83,8 +81,8 @@ type shingled struct {
 	signature *signature // of set; nil if the text is too short to have near duplicates
 }
 
-// shingleChunk is how many examples are shingled ahead, by all CPUs.
-const shingleChunk = 2048
+// aheadChunk is how many examples are worked on ahead, by all CPUs.
+const aheadChunk = 2048
 
 func (s *selector) dropNear(examples []dataset.Example) []dataset.Example {
 	frame := frames(examples, shingleWords)
@@ -93,8 +91,8 @@ func (s *selector) dropNear(examples []dataset.Example) []dataset.Example {
 		kept []shingled
 		near index
 	)
-	for chunk := range slices.Chunk(examples, shingleChunk) {
-		for i, one := range shingleAll(chunk, frame) {
+	for chunk := range slices.Chunk(examples, aheadChunk) {
+		for i, one := range parallel(chunk, func(ex dataset.Example) shingled { return shingle(ex, frame) }) {
 			if one.signature != nil && !s.opts.Include[one.id] {
 				if of, likeness := s.repeated(&near, kept, one); of != "" {
 					s.exclude(chunk[i], NearDuplicate, fmt.Sprintf("%.0f %% the same as a better one", 100*likeness), of)
@@ -119,22 +117,6 @@ func (s *selector) repeated(near *index, kept []shingled, one shingled) (of stri
 		return of == ""
 	})
 	return of, likeness
-}
-
-// shingleAll is shingle for each of examples.
-func shingleAll(examples []dataset.Example, frame map[uint32]bool) []shingled {
-	out := make([]shingled, len(examples))
-	var wg sync.WaitGroup
-	workers := runtime.GOMAXPROCS(0)
-	for w := range workers {
-		wg.Go(func() {
-			for i := w; i < len(examples); i += workers {
-				out[i] = shingle(examples[i], frame)
-			}
-		})
-	}
-	wg.Wait()
-	return out
 }
 
 func shingle(ex dataset.Example, frame map[uint32]bool) shingled {

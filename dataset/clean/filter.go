@@ -3,8 +3,10 @@ package clean
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"retort/dataset"
@@ -17,35 +19,60 @@ const goodRating = 4
 // filter leaves out what is wrong by itself, whatever else there is.
 func (s *selector) filter(ctx context.Context, examples []dataset.Example) ([]dataset.Example, error) {
 	var out []dataset.Example
-	for _, ex := range examples {
+	for chunk := range slices.Chunk(examples, aheadChunk) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if r, detail, of := s.fault(ex); r != "" {
-			s.exclude(ex, r, detail, of)
-			continue
+		for i, f := range parallel(chunk, s.fault) {
+			if f.reason != "" {
+				s.exclude(chunk[i], f.reason, f.detail, f.of)
+				continue
+			}
+			out = append(out, chunk[i])
 		}
-		out = append(out, ex)
 	}
 	return out, nil
 }
 
-func (s *selector) fault(ex dataset.Example) (r Reason, detail, of string) {
+// parallel is fn of each of examples, on all CPUs.
+func parallel[T any](examples []dataset.Example, fn func(dataset.Example) T) []T {
+	out := make([]T, len(examples))
+	var wg sync.WaitGroup
+	workers := runtime.GOMAXPROCS(0)
+	for w := range workers {
+		wg.Go(func() {
+			for i := w; i < len(examples); i += workers {
+				out[i] = fn(examples[i])
+			}
+		})
+	}
+	wg.Wait()
+	return out
+}
+
+// fault says what is wrong with an example; its reason is "" if nothing is.
+type fault struct {
+	reason     Reason
+	detail, of string
+}
+
+func (s *selector) fault(ex dataset.Example) fault {
 	if why := s.forbidden(ex); why != "" {
-		return Terms, why, ""
+		return fault{Terms, why, ""}
 	}
 	if !s.opts.Include[ex.ID] {
-		if r, detail = s.quarantine.Holds(ex); r == "" {
+		r, detail := s.quarantine.Holds(ex)
+		if r == "" {
 			r, detail = s.form(ex)
 		}
 		if r != "" {
-			return r, detail, ""
+			return fault{r, detail, ""}
 		}
 	}
-	if detail, of = s.heldOut.overlap(ex); detail != "" {
-		return Contaminated, detail, of
+	if detail, of := s.heldOut.overlap(ex); detail != "" {
+		return fault{Contaminated, detail, of}
 	}
-	return "", "", ""
+	return fault{}
 }
 
 func (s *selector) forbidden(ex dataset.Example) string {

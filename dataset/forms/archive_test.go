@@ -10,7 +10,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"retort/dataset"
 	"retort/dataset/forms"
 )
 
@@ -34,10 +33,6 @@ func archive(t testing.TB, files ...string) []byte {
 	return out.Bytes()
 }
 
-func unzipped(text []byte, form forms.Form) (examples []dataset.Example, errs []error) {
-	return read(string(text), form)
-}
-
 func TestReader_archive(t *testing.T) {
 	text := "[" + chatGPT(askNode, answerNode) + "," + chatGPT(askNode, answerNode) + "]"
 	want, errs := read(text, forms.ChatGPT)
@@ -49,7 +44,7 @@ func TestReader_archive(t *testing.T) {
 		"in a folder": archive(t, "export/", "", "export/conversations.json", text),
 	} {
 		for _, form := range []forms.Form{forms.Auto, forms.ChatGPT} {
-			got, errs := unzipped(data, form)
+			got, errs := read(string(data), form)
 			if diff := cmp.Diff(want, got); diff != "" || errs != nil {
 				t.Errorf("%s, %s: %v (-want +got):\n%s", name, form, errs, diff)
 			}
@@ -78,7 +73,7 @@ func TestReader_refusesArchives(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got, errs := unzipped(test.text, forms.Auto)
+			got, errs := read(string(test.text), forms.Auto)
 			var item *forms.ItemError
 			if len(errs) != 1 || len(got) != 0 || !strings.Contains(errs[0].Error(), test.want) || errors.As(errs[0], &item) {
 				t.Errorf("%d examples, %v; want %q, about no item", len(got), errs, test.want)
@@ -107,7 +102,7 @@ func TestReader_noticesDamageInArchives(t *testing.T) {
 	good := archive(t, "conversations.json", "["+strings.Repeat(chatGPT(askNode, answerNode)+",", 50)+chatGPT(askNode, answerNode)+"]")
 	at := bytes.LastIndex(good, []byte("PK\x01\x02")) + 16 // its checksum
 	good[at] ^= 1
-	got, errs := unzipped(good, forms.Auto)
+	got, errs := read(string(good), forms.Auto)
 	if len(got) != 51 || len(errs) != 1 || !strings.Contains(errs[0].Error(), "checksum") {
 		t.Errorf("%d examples, %v; want an error about the checksum", len(got), errs)
 	}

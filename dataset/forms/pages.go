@@ -9,6 +9,7 @@ import (
 	"io"
 
 	"github.com/klauspost/compress/zstd"
+	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
 )
@@ -35,10 +36,50 @@ func checkFooter(f file) error {
 	return nil
 }
 
-// checkPages refuses a group of rows whose pages would take too much memory.
-func checkPages(f file, group format.RowGroup) error {
-	for _, column := range group.Columns {
+// errKind: the library takes what a column is called for what it holds, and would
+// take numbers for the length and place of texts.
+var errKind = errors.New("the table is damaged: a column does not hold what it says")
+
+// leafKinds appends the kinds of the leaves of a schema, in their order.
+func leafKinds(kinds []parquet.Kind, n parquet.Node) []parquet.Kind {
+	if n.Leaf() {
+		return append(kinds, n.Type().Kind())
+	}
+	for _, field := range n.Fields() {
+		kinds = leafKinds(kinds, field)
+	}
+	return kinds
+}
+
+// checkSchema refuses leaves that are stored as something else than they are.
+func checkSchema(schema []format.SchemaElement, kinds []parquet.Kind) error {
+	n := 0
+	for _, e := range schema {
+		if !e.Type.Valid {
+			continue // a group
+		}
+		if n >= len(kinds) || parquet.Kind(e.Type.V) != kinds[n] {
+			return errKind
+		}
+		n++
+	}
+	if n != len(kinds) {
+		return errKind
+	}
+	return nil
+}
+
+// checkPages refuses a group of rows whose pages would take too much memory, or are
+// not of the kinds that the schema says.
+func checkPages(f file, group format.RowGroup, kinds []parquet.Kind) error {
+	if len(group.Columns) != len(kinds) {
+		return errKind
+	}
+	for i, column := range group.Columns {
 		m := column.MetaData
+		if parquet.Kind(m.Type) != kinds[i] {
+			return errKind
+		}
 		at := m.DataPageOffset
 		if m.DictionaryPageOffset > 0 {
 			at = min(at, m.DictionaryPageOffset)

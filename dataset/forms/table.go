@@ -25,6 +25,7 @@ type tableSource struct {
 	table  *parquet.File
 	group  int // of rows, that reader reads next
 	reader *parquet.GenericReader[any]
+	kinds  []parquet.Kind // of the values of each leaf of the columns
 	batch  [rowBatch]parquet.Row
 	rows   []parquet.Row // of batch, not yet returned
 	item   int
@@ -40,7 +41,11 @@ func openTable(f file) (s *tableSource, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("the table is damaged: %w", err)
 	}
-	return &tableSource{f: f, table: table, end: io.EOF}, nil
+	kinds := leafKinds(nil, table.Schema())
+	if err := checkSchema(table.Metadata().Schema, kinds); err != nil {
+		return nil, err
+	}
+	return &tableSource{f: f, table: table, kinds: kinds, end: io.EOF}, nil
 }
 
 // asError makes an error of a panic, with which the library meets some damage.
@@ -94,7 +99,7 @@ func (s *tableSource) nextGroup() error {
 	if s.group >= len(groups) {
 		return io.EOF
 	}
-	if err := checkPages(s.f, s.table.Metadata().RowGroups[s.group]); err != nil {
+	if err := checkPages(s.f, s.table.Metadata().RowGroups[s.group], s.kinds); err != nil {
 		return err
 	}
 	s.reader, s.end = parquet.NewGenericRowGroupReader[any](groups[s.group]), nil
@@ -106,6 +111,9 @@ func (s *tableSource) object(row parquet.Row) (raw []byte, err error) {
 	defer asError(&err)
 	size := 0
 	for _, v := range row {
+		if at := v.Column(); !v.IsNull() && (at < 0 || at >= len(s.kinds) || v.Kind() != s.kinds[at]) {
+			return nil, errKind
+		}
 		size += valueSize
 		if v.Kind() == parquet.ByteArray {
 			size += len(v.ByteArray())

@@ -18,6 +18,10 @@ type RetryOptions struct {
 	MaxWait  time.Duration // longest wait: a service that asks for more is not asked again; 0 means 30 s
 	Deadline time.Duration // no attempt begins later than this after the first; 0 means 2 min
 	Budget   *Budget       // shared by all models of a provider; nil sets no bound
+
+	// If, where it is set, must agree as well. It is for those who may not pay
+	// twice: after some failures the service may have answered all the same.
+	If func(error) bool
 }
 
 // Retry returns m with another try, after a random wait, for requests that failed
@@ -37,7 +41,7 @@ func Retry(m llm.Model, o RetryOptions) llm.Model {
 	if o.Deadline == 0 {
 		o.Deadline = 2 * time.Minute
 	}
-	return retrying{inner{m}, o}
+	return &retrying{inner{m}, o}
 }
 
 type retrying struct {
@@ -45,7 +49,7 @@ type retrying struct {
 	RetryOptions
 }
 
-func (w retrying) Generate(ctx context.Context, req llm.Request) iter.Seq2[llm.Event, error] {
+func (w *retrying) Generate(ctx context.Context, req llm.Request) iter.Seq2[llm.Event, error] {
 	return func(yield func(llm.Event, error) bool) {
 		end := time.Now().Add(w.Deadline)
 		w.Budget.earn()
@@ -74,7 +78,7 @@ func (w retrying) Generate(ctx context.Context, req llm.Request) iter.Seq2[llm.E
 
 // attempt asks once. It returns an error only if nothing of an answer was yielded,
 // and yields it otherwise.
-func (w retrying) attempt(ctx context.Context, req llm.Request, yield func(llm.Event, error) bool) error {
+func (w *retrying) attempt(ctx context.Context, req llm.Request, yield func(llm.Event, error) bool) error {
 	begun := false
 	for ev, err := range w.model.Generate(ctx, req) {
 		if err != nil && !begun {
@@ -89,9 +93,9 @@ func (w retrying) attempt(ctx context.Context, req llm.Request, yield func(llm.E
 }
 
 // next says whether to ask again, and how long to wait before.
-func (w retrying) next(ctx context.Context, err error, attempt int, end time.Time) (time.Duration, bool) {
+func (w *retrying) next(ctx context.Context, err error, attempt int, end time.Time) (time.Duration, bool) {
 	asked, ok := retryable(err)
-	if !ok || ctx.Err() != nil || attempt >= w.Attempts || asked > w.MaxWait {
+	if !ok || w.If != nil && !w.If(err) || ctx.Err() != nil || attempt >= w.Attempts || asked > w.MaxWait {
 		return 0, false
 	}
 	most := min(w.MaxWait, w.Base<<min(attempt-1, 20))

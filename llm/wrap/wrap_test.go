@@ -83,6 +83,7 @@ func TestRetry(t *testing.T) {
 		"asks for too long":    {[]error{failure{time.Hour, true}}, wrap.RetryOptions{}, 1, false},
 		"asks for what we may": {[]error{failure{20 * time.Second, true}}, wrap.RetryOptions{}, 2, true},
 		"no time left":         {[]error{failure{20 * time.Second, true}}, wrap.RetryOptions{Deadline: 10 * time.Second}, 1, false},
+		"may not pay twice":    {[]error{down}, wrap.RetryOptions{If: func(error) bool { return false }}, 1, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

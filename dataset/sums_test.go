@@ -1,0 +1,108 @@
+package dataset
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// checkSums compares the sums that were kept up to date with sums over all
+// examples.
+func checkSums(t *testing.T, s *Store, when string) {
+	t.Helper()
+	got, err := s.Stats(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := s.count(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want.stats(), got); diff != "" {
+		t.Errorf("%s: (-counted +kept)\n%s", when, diff)
+	}
+}
+
+func TestStore_Stats_areKeptUpToDate(t *testing.T) {
+	dir := t.TempDir()
+	reopen := func() *Store {
+		s, err := Open(dir, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	s := reopen()
+	checkSums(t, s, "empty")
+	ids := make([]string, 30)
+	for n := range ids {
+		ex := testExample(n)
+		ex.TaskType = fmt.Sprint("task ", n%3)
+		ids[n] = Identify(ex).ID
+		if _, err := s.Put(t.Context(), ex); err != nil {
+			t.Fatal(err)
+		}
+	}
+	checkSums(t, s, "put")
+	for i, id := range ids[:10] {
+		if _, err := s.Rate(t.Context(), id, i%5+1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	checkSums(t, s, "rated")
+	for range 2 { // the second time both are there
+		if _, _, err := s.Prefer(t.Context(), Preference{ID: ids[3], Stars: 2, Better: "a better answer"}); err != nil {
+			t.Fatal(err)
+		}
+		checkSums(t, s, "preferred")
+	}
+	again := testExample(12)
+	again.UserFeedback, again.Rejected = 4, []string{"no", "never"}
+	if _, err := s.Put(t.Context(), again); err != nil {
+		t.Fatal(err)
+	}
+	checkSums(t, s, "put again with stars")
+	if n, err := s.Forget(t.Context(), ids[3], ids[12], ids[20]); n != 3 || err != nil {
+		t.Fatal(n, err)
+	}
+	checkSums(t, s, "forgotten")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = reopen()
+	if s.sums.tally == nil {
+		t.Error("the sums were not kept")
+	}
+	checkSums(t, s, "opened again")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	// Sums that are not of this store, or no sums.
+	path := filepath.Join(dir, tallyFile)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flipped := append([]byte(nil), whole...)
+	flipped[len(flipped)/2] ^= 1
+	for name, raw := range map[string][]byte{"flipped": flipped, "empty": {}, "of another time": encodeRecord(tallyKey, 1, whole[recordHeader:len(whole)-4])} {
+		if err := os.WriteFile(path, raw, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s = reopen()
+		if s.sums.tally != nil {
+			t.Errorf("sums that are %s were taken", name)
+		}
+		checkSums(t, s, name)
+		if s.sums.tally == nil {
+			t.Error("what was counted was not kept")
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
