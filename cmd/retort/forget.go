@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -135,19 +134,8 @@ func (r *retort) reachFiles(f *forgetReach) error {
 			f.files = append(f.files, path)
 		}
 	}
-	err = filepath.WalkDir(r.path("distill"), func(path string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() || filepath.Ext(path) != ".jsonl" {
-			return err
-		}
-		n, err := scrub.Find(path, f.gone.JSON)
-		if n > 0 {
-			f.files = append(f.files, path)
-		}
-		return err
-	})
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+	jobs, err := r.distilJobsOf(f.gone)
+	f.files = append(f.files, jobs...)
 	return err
 }
 
@@ -256,13 +244,11 @@ func (r *retort) cleanExports(ctx context.Context, store exampleStore, f *forget
 
 func (r *retort) cleanFiles(_ context.Context, _ exampleStore, f *forgetReach) error {
 	for _, path := range f.files {
-		var err error
+		clean := f.gone.Lists
 		if filepath.Ext(path) == ".jsonl" {
-			_, err = scrub.Lines(path, f.gone.JSON)
-		} else {
-			_, err = f.gone.Lists(path)
+			clean = func(path string) (int, error) { return r.forgetInJob(path, f.gone) }
 		}
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
+		if _, err := clean(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}

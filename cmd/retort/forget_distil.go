@@ -43,7 +43,40 @@ func (r *retort) forgetInJob(path string, gone *scrub.Forgotten) (lines int, err
 		return 0, err
 	}
 	defer lock.Close()
+	if filepath.Base(path) == spentFile {
+		return forgetInLedger(path, gone)
+	}
 	return scrub.Lines(path, gone.JSON)
+}
+
+// forgetInLedger keeps the lines of a ledger, which tell what was spent, but not
+// what they say for people if that quotes a question.
+func forgetInLedger(path string, gone *scrub.Forgotten) (lines int, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	var all []ledgerLine
+	_, err = readLines(f, func(line []byte) error {
+		var e ledgerLine
+		if err := json.Unmarshal(line, &e); err != nil {
+			return errDamagedLedger
+		}
+		if gone.JSON(line) {
+			e.Detail = ""
+			lines++
+		}
+		all = append(all, e)
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("read %q: %w", path, err)
+	}
+	if err := f.Close(); err != nil { // Windows replaces no open file
+		return 0, err
+	}
+	return lines, writeLines(path, all)
 }
 
 // lockJob keeps others from going on with the distil job in dir until it is
@@ -52,7 +85,7 @@ func (r *retort) lockJob(dir string) (io.Closer, error) {
 	var job struct {
 		Digest string `json:"tasks_digest"`
 	}
-	data, err := os.ReadFile(filepath.Join(dir, "job.json"))
+	data, err := os.ReadFile(filepath.Join(dir, jobFile))
 	if errors.Is(err, fs.ErrNotExist) { // it ended before it began
 		return io.NopCloser(nil), nil
 	}

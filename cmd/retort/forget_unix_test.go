@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"retort/dataset"
 	"retort/llm"
 	"retort/models"
@@ -82,6 +84,16 @@ func (h *zebraHome) mustRun(args ...string) string {
 	out, err := h.command(args...).CombinedOutput()
 	if err != nil {
 		h.Fatalf("retort %q: %v\n%s", args, err, out)
+	}
+	return string(out)
+}
+
+// output is what a verb prints on stdout.
+func (h *zebraHome) output(args ...string) string {
+	h.Helper()
+	out, err := h.command(args...).Output()
+	if err != nil {
+		h.Fatalf("retort %q: %v", args, err)
 	}
 	return string(out)
 }
@@ -218,5 +230,115 @@ func TestForget_whileTrained(t *testing.T) {
 	}
 	if out := h.mustRun("models", "list"); !strings.Contains(out, "stale") {
 		t.Errorf("no model is stale:\n%s", out)
+	}
+}
+
+// So does a distil job that is going on.
+func TestForget_whileDistilling(t *testing.T) {
+	h := newZebraHome(t)
+	root := filepath.Join(h.dir, "home", "distill")
+	if err := os.MkdirAll(filepath.Join(root, "job-1"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	const digest = "sha256:0123456789abcdef"
+	for name, text := range map[string]string{jobFile: `{"id":"job-1","tasks_digest":"` + digest + `"}`,
+		tasksFile: `{"messages":[{"role":"user","content":"Where does ` + zebraText + ` live?"}]}` + "\n"} {
+		if err := os.WriteFile(filepath.Join(root, "job-1", name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lock, ok, err := tryLock(filepath.Join(root, shortID(digest)+".lock"))
+	if err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	defer lock.Close()
+	before := h.filesWith(zebraText)
+	out, err := h.command("examples", "forget", "--match", zebraText, "--yes").CombinedOutput()
+	if cmd, ok := err.(*exec.ExitError); !ok || cmd.ExitCode() != exitPartial || !strings.Contains(string(out), "distil job job-1 is going on") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if diff := cmp.Diff(before, h.filesWith(zebraText)); diff != "" {
+		t.Errorf("files with the text: %s", diff)
+	}
+	lock.Close()
+	h.mustRun("examples", "forget", "--match", zebraText, "--yes")
+	if found := h.filesWith(zebraText); found != nil {
+		t.Errorf("the text is still in %q", found)
+	}
+}
+
+// Killed between an export's new file and its record, the next time knows the file
+// as its own.
+func TestForget_knowsItsOwnExports(t *testing.T) {
+	h := newZebraHome(t)
+	pattern := filepath.Join(h.dir, "home", "exports", "*.json")
+	saved := map[string]exportRecord{}
+	for _, path := range globbed(t, pattern) {
+		var e exportRecord
+		if err := readJSON(path, &e); err != nil {
+			t.Fatal(err)
+		}
+		saved[path] = e
+	}
+	if len(saved) != 3 {
+		t.Fatalf("%d exports are recorded, want 3", len(saved))
+	}
+	h.mustRun("examples", "forget", "--match", zebraText, "--yes")
+	h.mustRun("examples", "add", "--input", "Where does "+zebraText+" live?", "--response", "yes")
+	for path, e := range saved {
+		next, err := sha256Of(e.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Next = next
+		if err := writeJSON(path, e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var v forgetView
+	if err := json.Unmarshal([]byte(h.output("examples", "forget", "--match", zebraText, "--yes", "--json")), &v); err != nil {
+		t.Fatal(err)
+	}
+	if len(v.Exports) != 3 || len(v.ExportsLeft) != 0 {
+		t.Errorf("exports %q, left %q", v.Exports, v.ExportsLeft)
+	}
+	for path := range saved {
+		var e exportRecord
+		if err := readJSON(path, &e); err != nil {
+			t.Fatal(err)
+		}
+		if sum, err := sha256Of(e.Path); err != nil || sum != e.SHA256 || e.Next != "" || e.Removed != 1 {
+			t.Errorf("record %+v, file %s, %v", e, sum, err)
+		}
+	}
+}
+
+func globbed(t *testing.T, pattern string) []string {
+	t.Helper()
+	paths, err := filepath.Glob(pattern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return paths
+}
+
+// An export that was moved behind a link is written where it lies, with its mode.
+func TestForget_followsLinks(t *testing.T) {
+	h := newZebraHome(t)
+	file, link := filepath.Join(h.dir, "elsewhere.out"), filepath.Join(h.dir, "openai.out")
+	for _, err := range []error{os.Rename(link, file), os.Symlink(file, link), os.Chmod(file, 0o644)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.mustRun("examples", "forget", "--match", zebraText, "--yes")
+	if found := h.filesWith(zebraText); found != nil {
+		t.Errorf("the text is still in %q", found)
+	}
+	if target, err := os.Readlink(link); target != file || err != nil {
+		t.Errorf("link to %q, %v", target, err)
+	}
+	if info, err := os.Stat(file); err != nil || info.Mode() != 0o644 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
 }

@@ -154,7 +154,9 @@ func TestForgetWish_choose(t *testing.T) {
 	say("b", "2", func(ex *dataset.Example) { ex.Rejected = []string{"no zebra"} })
 	say("c", "3", func(ex *dataset.Example) { ex.Candidates = []dataset.Candidate{{Model: "m", Response: "zebra?"}} })
 	say("d", "4", func(ex *dataset.Example) { ex.Source = dataset.Source{Kind: "import", Name: "mine.jsonl"} })
-	say("e", "zebra too", func(ex *dataset.Example) { ex.Source = dataset.Source{Kind: "ensemble", Models: []string{"llamacpp/gemma"}} })
+	say("e", "zebra too", func(ex *dataset.Example) {
+		ex.Source = dataset.Source{Kind: "ensemble", Models: []string{"llamacpp/gemma"}}
+	})
 	for name, test := range map[string]struct {
 		wish forgetWish
 		want string
