@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Run is a run directory. Its Job and Data never change; where it stands is in
-// State.
+// Run is a run directory. Its Job never changes, nor do its Data but for what
+// Forget takes out of them; where it stands is in State.
 type Run struct {
 	ID   string
 	Dir  string
