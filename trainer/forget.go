@@ -12,33 +12,30 @@ import (
 	"retort/internal/scrub"
 )
 
-// Holds reports which of the forgotten examples' traces the run's data have:
-// examples that it trains on or dropped, and questions that its gate asks.
-func (r *Run) Holds(f *scrub.Forgotten) (examples, questions int, err error) {
+// Holds reports what of the forgotten examples the run's data have: how many it
+// trains on, and how many others it dropped or has the questions of for its gate.
+func (r *Run) Holds(f *scrub.Forgotten) (trained, others int, err error) {
 	for _, id := range r.Data.Examples {
 		if f.ID(id) {
-			examples++
+			trained++
 		}
+	}
+	others, err = scrub.Find(r.path(heldOutFile), heldOutLine(f))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return 0, 0, fmt.Errorf("run %q: %w", r.ID, err)
 	}
 	for _, d := range r.Data.Dropped {
 		if f.ID(d.ID) {
-			examples++
+			others++
 		}
 	}
-	questions, err = scrub.Find(r.path(heldOutFile), heldOutLine(f))
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
-	if err != nil {
-		return 0, 0, fmt.Errorf("run %q: %w", r.ID, err)
-	}
-	return examples, questions, nil
+	return trained, others, nil
 }
 
 // Forget takes the text and the IDs of forgotten examples out of the run's
 // directory. What the adapter and the checkpoints have learnt stays in them. The run
 // keeps its result, but Train and Resume refuse it from then on with ErrForgotten
-// if it was made of such an example.
+// if it was to train on such an example.
 //
 // The manifest is written last: until then Holds counts the same examples, so that
 // what was cut short can be done again. The error wraps ErrBusy, and nothing is
@@ -119,17 +116,15 @@ func (r *Run) forgetError(f *scrub.Forgotten) error {
 
 // forgetIDs brings the manifest in line with the data.
 func (r *Run) forgetIDs(f *scrub.Forgotten, questions int) error {
-	d := r.Data
-	before := len(d.Examples) + len(d.Dropped)
-	d.Examples = slices.DeleteFunc(slices.Clone(d.Examples), f.ID)
-	d.Dropped = nil
-	for _, drop := range r.Data.Dropped {
-		if !f.ID(drop.ID) {
-			d.Dropped = append(d.Dropped, drop)
-		}
+	var d Data // as it is now: r may have been opened before
+	if err := r.readJSON(manifestFile, &d); err != nil {
+		return err
 	}
-	d.Forgotten += before - len(d.Examples) - len(d.Dropped)
-	d.ForgottenHeldOut += questions
+	trained, dropped := len(d.Examples), len(d.Dropped)
+	d.Examples = slices.DeleteFunc(d.Examples, f.ID)
+	d.Dropped = slices.DeleteFunc(d.Dropped, func(d Dropped) bool { return f.ID(d.ID) })
+	d.Forgotten += trained - len(d.Examples)
+	d.ForgottenOther += dropped - len(d.Dropped) + questions
 	sum, err := fileSHA256(r.path(trainFile))
 	if err != nil {
 		return err
@@ -145,8 +140,8 @@ func (r *Run) forgetIDs(f *scrub.Forgotten, questions int) error {
 	if err := scrub.Replace(r.path(manifestFile), data); err != nil {
 		return err
 	}
-	r.Data = d
-	return nil
+	r.Data = Data{} // an empty list that is not written is none when it is read
+	return r.readJSON(manifestFile, &r.Data)
 }
 
 func countTokens(path string) (n int, err error) {

@@ -22,9 +22,9 @@ type Data struct {
 	Digest   string    `json:"digest"`            // "sha256:<hex>" of train.jsonl
 	Dropped  []Dropped `json:"dropped,omitempty"` // examples that were too long
 
-	// What Run.Forget took out of it. Forgotten were trained on or dropped.
-	Forgotten        int `json:"forgotten,omitempty"`
-	ForgottenHeldOut int `json:"forgotten_heldout,omitempty"`
+	// What Run.Forget took out, by number.
+	Forgotten      int `json:"forgotten,omitempty"`       // of Examples
+	ForgottenOther int `json:"forgotten_other,omitempty"` // of Dropped and of the held-out questions
 }
 
 // Dropped is an example that was left out because it is too long.

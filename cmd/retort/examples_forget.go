@@ -74,6 +74,9 @@ func runExamplesForget(ctx context.Context, c *cli.Context, r *retort) error {
 		if err != nil || !ok {
 			return errors.Join(err, r.object(view))
 		}
+		if reach, err = r.reach(chosen); err != nil { // they may have taken their time
+			return err
+		}
 	}
 	return r.forget(ctx, store, reach)
 }

@@ -158,7 +158,11 @@ func (r *retort) forgetExport(ctx context.Context, store exampleStore, e *export
 	after.Removed += len(e.Examples) - len(after.Examples)
 	if became == "" {
 		if after.SHA256, err = r.rewriteExport(ctx, store, e, after.Examples); err != nil {
-			return fmt.Errorf("write %q anew: %w", e.Path, err)
+			err = fmt.Errorf("write %q anew: %w", e.Path, err)
+			if ctx.Err() == nil {
+				err = withHint(err, "the store has forgotten nothing yet: let the file be replaced, or delete it yourself, and do this again")
+			}
+			return err
 		}
 	}
 	return r.saveExport(&after)

@@ -69,18 +69,18 @@ func (r *retort) reachRuns(f *forgetReach) error {
 		f.unread = withHint(partial("not looked into: %s", oneLine(damaged)), "delete the folder if nothing else helps")
 	}
 	for _, run := range runs {
-		examples, questions, err := run.Holds(f.gone)
+		trained, others, err := run.Holds(f.gone)
 		if err != nil {
 			return err
 		}
-		if examples+questions > 0 {
+		if trained+others > 0 {
 			if st, err := run.State(); err == nil && st.Status == trainer.StatusRunning {
 				return beingTrained(run)
 			}
 			f.runs = append(f.runs, run)
 		}
 		switch {
-		case examples > 0:
+		case trained > 0:
 			f.trained = append(f.trained, run.ID)
 		case run.Data.Forgotten > 0:
 			f.before = append(f.before, run.ID)

@@ -342,3 +342,40 @@ func TestForget_followsLinks(t *testing.T) {
 		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
 }
+
+// An export that cannot be written anew keeps the examples in the store, so that
+// they can be found again.
+func TestForget_exportCannotBeWritten(t *testing.T) {
+	h := newZebraHome(t)
+	record := globbed(t, filepath.Join(h.dir, "home", "exports", "*.json"))[0]
+	var e exportRecord
+	if err := readJSON(record, &e); err != nil {
+		t.Fatal(err)
+	}
+	newer := e
+	newer.Format = "of-a-newer-version"
+	if err := writeJSON(record, newer); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(e.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := h.command("examples", "forget", "--match", zebraText, "--yes").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), e.Path+"\" anew: ") || !strings.Contains(string(out), "hint: the store has forgotten nothing yet") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if after, err := os.ReadFile(e.Path); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the file was touched (%v)", err)
+	}
+	if !strings.Contains(h.mustRun("examples", "list"), zebraText) {
+		t.Error("the store has forgotten it")
+	}
+	if err := writeJSON(record, e); err != nil {
+		t.Fatal(err)
+	}
+	h.mustRun("examples", "forget", "--match", zebraText, "--yes")
+	if found := h.filesWith(zebraText); found != nil {
+		t.Errorf("the text is still in %q", found)
+	}
+}
