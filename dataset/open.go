@@ -184,7 +184,7 @@ func (s *Store) prepareFiles(sealed bool) error {
 }
 
 func badgerOptions(dir string, log badger.Logger) badger.Options {
-	return badger.DefaultOptions(dir).
+	opts := badger.DefaultOptions(dir).
 		WithLogger(log).
 		WithMetricsEnabled(false).
 		WithSyncWrites(true).       // Badger's default loses what was acknowledged
@@ -194,8 +194,13 @@ func badgerOptions(dir string, log badger.Logger) badger.Options {
 		WithNumMemtables(2).
 		WithNumCompactors(2).
 		WithBlockCacheSize(16 << 20).
-		WithValueThreshold(1 << 20).  // above MaxExampleSize: values stay in the tables
-		WithValueLogFileSize(1 << 20) // hence not used; the least that Badger allows
+		WithValueThreshold(1 << 20).   // above MaxExampleSize: values stay in the tables
+		WithValueLogFileSize(1 << 20). // hence not used; the least that Badger allows
+		WithBaseTableSize(4 << 20)
+	// Tables of one size on all levels: those of the lowest one would have 64 times as
+	// much, and several of them are built in memory at the same time.
+	opts.TableSizeMultiplier = 1
+	return opts
 }
 
 // openBadger opens Badger; known says that it could be opened before.

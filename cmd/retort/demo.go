@@ -278,7 +278,7 @@ func (d *demo) measureTeachers(ctx context.Context) error {
 	for i, it := range d.data.heldOut {
 		questions[i] = it.Input
 	}
-	outcomes, err := d.askAll(ctx, "Asking the ensemble the held-out requests", ensemble.BestOfN, questions)
+	outcomes, err := d.askAll(ctx, "Asking the ensemble the held-out requests", ensemble.Weighted, questions)
 	if err != nil {
 		return err
 	}
@@ -370,7 +370,7 @@ func (d *demo) print() {
 		{"base, asked plainly", percent(v.BaseAccuracy), fmt.Sprintf("%.0f", v.StudentPromptTokens)},
 		{"best member, examples in its prompt, writing freely", percent(v.FewShotAccuracy), fmt.Sprintf("%.0f", v.FewShotPromptTokens)},
 		{"best member (" + bestID + "), choosing among the topics", percent(best), ""},
-		{"ensemble", percent(v.EnsembleAccuracy), ""},
+		{"ensemble of both, weighted", percent(v.EnsembleAccuracy), ""},
 		{"your model (" + v.Model + ")", percent(v.StudentAccuracy), fmt.Sprintf("%.0f", v.StudentPromptTokens)},
 	})
 	d.printf("\nOn %d held-out requests. Kept for training: %d of %d, %s of them right.\nGate: %s\n",

@@ -36,16 +36,12 @@ type importView struct {
 	Bad     []string   `json:"bad_lines"`
 }
 
-// importBatch is how many examples are made durable at a time.
-const importBatch = 1000
-
 // importing is one import on its way.
 type importing struct {
 	r     *retort
-	store exampleStore
+	into  putBatch
 	plain dataset.Example // quality, task type and file name of each example
 	aside io.Writer       // for bad items
-	batch []dataset.Example
 	view  importView
 }
 
@@ -76,7 +72,7 @@ func runExamplesImport(ctx context.Context, c *cli.Context, r *retort) (err erro
 	}
 	bar := r.bar("Importing "+filepath.Base(path), size, "B")
 	defer bar.end(&err)
-	im := importing{r: r, store: store, plain: plain, aside: aside, view: importView{File: path, Bad: []string{}}}
+	im := importing{r: r, into: putBatch{store: store}, plain: plain, aside: aside, view: importView{File: path, Bad: []string{}}}
 	reader := forms.NewReader(in, form)
 	for ex, err := range reader.All() {
 		bar.set(reader.Offset())
@@ -84,9 +80,10 @@ func runExamplesImport(ctx context.Context, c *cli.Context, r *retort) (err erro
 			return fmt.Errorf("import %q: %w", path, err)
 		}
 	}
-	if err := im.flush(ctx); err != nil {
+	if err := im.into.flush(ctx); err != nil {
 		return fmt.Errorf("import %q: %w", path, err)
 	}
+	im.view.Stored, im.view.Already = im.into.stored, im.into.given-im.into.stored
 	im.view.Format = reader.Form()
 	return r.reportImport(im.view)
 }
@@ -110,18 +107,7 @@ func (im *importing) take(ctx context.Context, form forms.Form, ex dataset.Examp
 		ex = im.r.scored(ex)
 	}
 	im.view.Read++
-	if im.batch = append(im.batch, ex); len(im.batch) == importBatch {
-		return im.flush(ctx)
-	}
-	return nil
-}
-
-func (im *importing) flush(ctx context.Context) error {
-	n, err := im.store.Put(ctx, im.batch...)
-	im.view.Stored += n
-	im.view.Already += len(im.batch) - n
-	im.batch = im.batch[:0]
-	return err
+	return im.into.add(ctx, ex)
 }
 
 // shownBad is how many bad items are named for people; --json names all.

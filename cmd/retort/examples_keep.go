@@ -169,26 +169,19 @@ func (r *retort) mergeBackup(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	view := restoreView{Merged: true}
-	var batch []dataset.Example
-	put := func() error {
-		n, err := store.Put(ctx, batch...)
-		view.Examples, view.Stored, batch = view.Examples+len(batch), view.Stored+n, batch[:0]
-		return err
-	}
+	into := putBatch{store: store}
 	for ex, err := range dataset.ReadBackup(ctx, path) {
+		if err == nil {
+			err = into.add(ctx, ex)
+		}
 		if err != nil {
 			return err
 		}
-		if batch = append(batch, ex); len(batch) == importBatch {
-			if err := put(); err != nil {
-				return err
-			}
-		}
 	}
-	if err := put(); err != nil {
+	if err := into.flush(ctx); err != nil {
 		return err
 	}
+	view := restoreView{Examples: into.given, Stored: into.stored, Merged: true}
 	r.printf("✅ Added %d of %d examples; the others were there\n", view.Stored, view.Examples)
 	return r.object(view)
 }

@@ -16,13 +16,18 @@ import (
 // what confidence was worth.
 type learnt struct {
 	skills routing.Skills
+	speeds map[string]speed               // by the registry's name of the model
 	points map[string][]calibration.Point // by task type
+}
+
+func newLearnt() learnt {
+	return learnt{skills: routing.Skills{}, speeds: map[string]speed{}, points: map[string][]calibration.Point{}}
 }
 
 // learnt reads the log of queries and the owner's ratings. Without a store, or
 // with an empty one, nothing is known.
 func (r *retort) learnt(ctx context.Context) (learnt, error) {
-	l := learnt{skills: routing.Skills{}, points: map[string][]calibration.Point{}}
+	l := newLearnt()
 	if _, err := os.Stat(r.path("store")); errors.Is(err, fs.ErrNotExist) {
 		return l, nil
 	}
@@ -88,6 +93,10 @@ func (l learnt) add(q dataset.Query, stars int) {
 	}
 	backed := map[string]bool{}
 	for _, m := range q.Members {
+		if m.Answered && m.OutputTokens > 0 {
+			v := l.speeds[registryID(m.Model)]
+			l.speeds[registryID(m.Model)] = speed{v.tokens + float64(m.OutputTokens), v.seconds + m.Seconds}
+		}
 		if m.Answered {
 			backed[registryID(m.Model)] = m.Backed
 		}
@@ -95,6 +104,17 @@ func (l learnt) add(q dataset.Query, stars int) {
 	if q.Answered {
 		l.skills.Learn(q.TaskType, stars, backed)
 	}
+}
+
+// speed sums up the answers that a model wrote here.
+type speed struct{ tokens, seconds float64 }
+
+// rate is tokens per second, or 0 where nothing is known.
+func (s speed) rate() float64 {
+	if s.seconds == 0 {
+		return 0
+	}
+	return s.tokens / s.seconds
 }
 
 // calibrate is ensemble.Options.Calibrate from the owner's ratings: false for a

@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 )
 
@@ -14,6 +15,9 @@ func main() { os.Exit(run()) }
 // run is main without the exit. The first interrupt asks the work to stop and
 // tidy up; the second one ends the process at once.
 func run() int {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50) // the memory is for models
+	}
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	context.AfterFunc(ctx, cancel)

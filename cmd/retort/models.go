@@ -104,7 +104,7 @@ func (r *retort) currentID() (string, error) {
 
 func runModelsList(ctx context.Context, c *cli.Context, r *retort) error {
 	if c.Bool("all") {
-		return r.allModels()
+		return r.allModels(ctx)
 	}
 	reg, err := r.registry()
 	if err != nil {
