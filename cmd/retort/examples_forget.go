@@ -39,6 +39,7 @@ type forgetView struct {
 	Runs        []string `json:"runs"`
 	StaleModels []string `json:"stale_models"`
 	Files       []string `json:"files"`     // of selections and distil jobs
+	AlsoIn      []string `json:"also_in"`   // IDs of examples that keep an answer of these as a worse one
 	Compacted   bool     `json:"compacted"` // the text is out of the store's files
 	DryRun      bool     `json:"dry_run"`
 }
@@ -63,6 +64,9 @@ func runExamplesForget(ctx context.Context, c *cli.Context, r *retort) error {
 	if err != nil {
 		return err
 	}
+	if reach.kin, err = kinOf(ctx, store, chosen); err != nil {
+		return err
+	}
 	r.printReach(reach)
 	view := reach.view()
 	view.DryRun = c.Bool("dry-run")
@@ -74,9 +78,11 @@ func runExamplesForget(ctx context.Context, c *cli.Context, r *retort) error {
 		if err != nil || !ok {
 			return errors.Join(err, r.object(view))
 		}
+		kin := reach.kin
 		if reach, err = r.reach(chosen); err != nil { // they may have taken their time
 			return err
 		}
+		reach.kin = kin
 	}
 	return r.forget(ctx, store, reach)
 }
@@ -151,6 +157,32 @@ func textsOf(ex dataset.Example) []string {
 		out = append(out, cand.Response, cand.Error)
 	}
 	return out
+}
+
+// kinOf are the IDs of other examples that keep the response of one of those that
+// were chosen: as a worse answer to the same question.
+func kinOf(ctx context.Context, store exampleStore, chosen []dataset.Example) (ids []string, err error) {
+	if len(chosen) == 0 {
+		return nil, nil
+	}
+	going := map[string]bool{}
+	for _, ex := range chosen {
+		going[ex.ID] = true
+	}
+	for ex, err := range store.All(ctx, dataset.Filter{}) {
+		if err != nil {
+			return nil, err
+		}
+		if going[ex.ID] {
+			continue
+		}
+		if slices.ContainsFunc(ex.Rejected, func(text string) bool { // the same question with that answer
+			return going[dataset.Identify(dataset.Example{Messages: ex.Messages, Response: text}).ID]
+		}) {
+			ids = append(ids, ex.ID)
+		}
+	}
+	return ids, nil
 }
 
 // canAsk reports whether a person can answer a question.

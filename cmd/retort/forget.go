@@ -26,12 +26,13 @@ type forgetReach struct {
 	before   []string // runs that forgot others: that their models are marked may have been cut short
 	stale    []string // models that came of them
 	files    []string // selections, and files of distil jobs
+	kin      []string // IDs of other examples that keep an answer of these
 	unread   error    // what could not be looked into
 }
 
 func (f *forgetReach) view() forgetView {
 	v := forgetView{IDs: []string{}, Exports: []string{}, ExportsLeft: []string{}, Runs: []string{},
-		StaleModels: append([]string{}, f.stale...), Files: append([]string{}, f.files...)}
+		StaleModels: append([]string{}, f.stale...), Files: append([]string{}, f.files...), AlsoIn: append([]string{}, f.kin...)}
 	for _, ex := range f.examples {
 		v.IDs = append(v.IDs, ex.ID)
 	}
@@ -162,6 +163,9 @@ func (r *retort) printReach(f *forgetReach) {
 		if len(part.names) > 0 {
 			r.printf("%s: %s\n", part.title, strings.Join(part.names, ", "))
 		}
+	}
+	for _, id := range f.kin {
+		r.note("example %s keeps an answer of these as a worse one: forget it too if that must go", shortID(id))
 	}
 	for _, e := range f.exports {
 		if e.became != "" {
