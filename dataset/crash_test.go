@@ -229,10 +229,10 @@ func traced(t *testing.T, dir string, n int) string {
 	return string(calls)
 }
 
-// Before each acknowledgement the journal must be synced, and then Badger's log.
+// Before each acknowledgement the journal must be synced.
 func TestStore_Put_syncsBeforeItAnswers(t *testing.T) {
 	const puts = 20
-	order := regexp.MustCompile(`(?s)pwrite64\(\d+<[^>]*/journal/000001.jsonl>.*fsync\(\d+<[^>]*/journal/000001.jsonl>.*msync\(\w+, 33554432, MS_SYNC`)
+	order := regexp.MustCompile(`(?s)pwrite64\(\d+<[^>]*/journal/000001.jsonl>.*fsync\(\d+<[^>]*/journal/000001.jsonl>`)
 	_, after, _ := strings.Cut(traced(t, t.TempDir(), puts), `"put 0\n"`) // the first one also makes files
 	for n := 1; n < puts; n++ {
 		before, rest, ok := strings.Cut(after, fmt.Sprintf(`"put %d\n"`, n))

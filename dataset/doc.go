@@ -35,9 +35,8 @@
 // examples are numbered without gaps, each change is in the journal before it is in
 // Badger, and the free space is measured before each commit (space.go). A store that
 // was not closed is verified as a whole when it is next opened, and what Badger
-// lacks is brought back from the journal (journaled.go).
+// lacks is brought back from the journal (journaled.go), which alone is synced.
 //
 // Writers share commits: one goroutine gathers the changes that wait, writes them
-// to the journal and to Badger as one synced group each, and only then answers
-// (commit.go).
+// to the journal and to Badger as one group, and only then answers (commit.go).
 package dataset

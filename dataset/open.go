@@ -30,12 +30,59 @@ const (
 // the same: everything can be read, and what would write gets ErrNoSpace.
 func Open(dir string, opts Options) (*Store, error) {
 	s := newStore(dir, opts)
+	err := s.open()
+	if err != nil {
+		s.abandon()
+	}
+	if errors.Is(err, errCutOff) {
+		s, err = rescue(dir, opts, err)
+	}
+	if errors.Is(err, syscall.ENOSPC) {
+		err = fmt.Errorf("%w: %w", ErrNoSpace, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open store %q: %w", dir, err)
+	}
+	return s, nil
+}
+
+var (
+	// errCutOff: a store that was not closed is damaged.
+	errCutOff = errors.New("it was not closed")
+
+	// errJournalCut: Badger has what the journal lacks.
+	errJournalCut = fmt.Errorf("%w: the journal is not whole", ErrDamaged)
+)
+
+// rescue opens a store that was not closed and whose Badger is damaged, as a power
+// cut may leave it, once it is written anew from the journal. Where that is not
+// whole either, the damage is for Check to report.
+func rescue(dir string, opts Options, why error) (*Store, error) {
+	c := &checker{Store: newStore(dir, opts), opts: CheckOptions{Stage: func(string) {}}, ctx: context.Background()}
+	defer c.abandon()
+	if err := c.claim(); err != nil {
+		return nil, err
+	}
+	if err := c.checkJournal(); err != nil {
+		return nil, err
+	}
+	if !c.journalWhole || c.last == 0 {
+		return nil, why
+	}
+	if err := c.room(); err != nil {
+		return nil, err
+	}
+	if err := rebuild(c.ctx, dir, c.last, c.newest(journal.Read)); err != nil {
+		return nil, err
+	}
+	if err := adopt(dir); err != nil {
+		return nil, err
+	}
+	c.abandon()
+	s := newStore(dir, opts)
 	if err := s.open(); err != nil {
 		s.abandon()
-		if errors.Is(err, syscall.ENOSPC) {
-			err = fmt.Errorf("%w: %w", ErrNoSpace, err)
-		}
-		return nil, fmt.Errorf("open store %q: %w", dir, err)
+		return nil, err
 	}
 	return s, nil
 }
@@ -69,6 +116,9 @@ func (s *Store) open() (err error) {
 	}
 	found, err := s.openFiles(sealed)
 	if err != nil {
+		if !sealed && errors.Is(err, ErrDamaged) && !errors.Is(err, errJournalCut) {
+			err = fmt.Errorf("%w: %w", errCutOff, err)
+		}
 		return err
 	}
 	s.committer = newCommitter(s, found)
@@ -137,7 +187,7 @@ func (s *Store) openFiles(sealed bool) (found state, err error) {
 	}
 	switch {
 	case found.Changes > last:
-		return found, fmt.Errorf("%w: the journal ends with change %d of %d", ErrDamaged, last, found.Changes)
+		return found, fmt.Errorf("%w: it ends with change %d of %d", errJournalCut, last, found.Changes)
 	case found.Changes < last:
 		if found, err = s.catchUp(found); err != nil {
 			return found, err
@@ -187,7 +237,7 @@ func badgerOptions(dir string, log badger.Logger) badger.Options {
 	opts := badger.DefaultOptions(dir).
 		WithLogger(log).
 		WithMetricsEnabled(false).
-		WithSyncWrites(true).       // Badger's default loses what was acknowledged
+		WithSyncWrites(false).      // the journal is synced, and makes good what a power cut takes
 		WithDetectConflicts(false). // one goroutine writes
 		WithChecksumVerificationMode(options.OnBlockRead).
 		WithMemTableSize(16 << 20).

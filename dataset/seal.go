@@ -36,6 +36,9 @@ const (
 // writeSeal seals the store, whose files nobody may be changing. Badger's tables
 // never change, so those that the last seal vouched for are not read again.
 func (s *Store) writeSeal() error {
+	if err := syncFiles(filepath.Join(s.dir, badgerDir)); err != nil {
+		return err
+	}
 	var b strings.Builder
 	b.WriteString(sealHeader)
 	names, err := sealedFiles(s.dir)
