@@ -151,7 +151,7 @@ func TestForget_killed(t *testing.T) {
 	began := time.Now()
 	h.mustRun(forget...)
 	takes := time.Since(began)
-	const kills = 20
+	const kills = 12
 	died, kept := 0, 0
 	for n := range kills {
 		h.restore(saved)
