@@ -34,6 +34,13 @@ type Manifest struct {
 	Run          string   `json:"run,omitempty"`           // the training run that made it
 	TaskType     string   `json:"task_type,omitempty"`     // what it was trained for
 	Gate         *Gate    `json:"gate,omitempty"`          // the test it passed or failed
+	Stale        *Stale   `json:"stale,omitempty"`         // nil unless it should be trained anew; see MarkStale
+}
+
+// Stale says why a model should be trained anew, though it works as before.
+type Stale struct {
+	Why string    `json:"why"` // one line for people
+	At  time.Time `json:"at"`  // UTC
 }
 
 // Adapter describes a LoRA adapter.

@@ -13,6 +13,10 @@ var (
 	// ErrBusy: another process is training this run.
 	ErrBusy = errors.New("run is being trained by another process")
 
+	// ErrForgotten: examples that the run was made of were forgotten, so it is
+	// trained no more.
+	ErrForgotten = errors.New("examples that it was made of were forgotten")
+
 	// ErrNoRun: there is no run of that name.
 	ErrNoRun = errors.New("no such run")
 )

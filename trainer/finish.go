@@ -38,6 +38,9 @@ func (d Deps) finish(ctx context.Context, run *Run, report func(Progress)) (Outc
 		return fail(err)
 	}
 	out.Model = model.ID
+	if err := d.markForgotten(run); err != nil {
+		return fail(err)
+	}
 	if model.Gate != nil {
 		out.Gate = *model.Gate
 	} else if err := d.gate(ctx, run, plan, &out, report); err != nil {
@@ -50,6 +53,16 @@ func (d Deps) finish(ctx context.Context, run *Run, report func(Progress)) (Outc
 		out.Promoted = true
 	}
 	return out, nil
+}
+
+// markForgotten marks run's model if examples were forgotten while it was entered.
+func (d Deps) markForgotten(run *Run) error {
+	err := run.checkForgotten()
+	if !errors.Is(err, ErrForgotten) {
+		return err
+	}
+	_, err = d.Models.MarkStale(models.Stale{Why: err.Error(), At: now()}, run.ID)
+	return err
 }
 
 // gate tests the new model against the one it would replace and records what

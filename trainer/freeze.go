@@ -21,6 +21,10 @@ type Data struct {
 	Tokens   int       `json:"tokens"`            // of all lines
 	Digest   string    `json:"digest"`            // "sha256:<hex>" of train.jsonl
 	Dropped  []Dropped `json:"dropped,omitempty"` // examples that were too long
+
+	// What Run.Forget took out, by number.
+	Forgotten      int `json:"forgotten,omitempty"`       // of Examples
+	ForgottenOther int `json:"forgotten_other,omitempty"` // of Dropped and of the held-out questions
 }
 
 // Dropped is an example that was left out because it is too long.

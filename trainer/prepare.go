@@ -54,7 +54,7 @@ func prepare(ctx context.Context, dir string, spec Spec, plan *plan) (*Run, erro
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fail(err)
 	}
-	tmp, err := os.MkdirTemp(dir, ".prepare-")
+	tmp, err := os.MkdirTemp(dir, preparePrefix)
 	if err != nil {
 		return fail(err)
 	}

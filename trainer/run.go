@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Run is a run directory. Its Job and Data never change; where it stands is in
-// State.
+// Run is a run directory. Its Job never changes, nor do its Data but for what
+// Forget takes out of them; where it stands is in State.
 type Run struct {
 	ID   string
 	Dir  string
@@ -140,7 +140,11 @@ const (
 	selectionFile = "data/selection.json"
 	heldOutFile   = "data/heldout.jsonl"
 	planFile      = "plan.json"
+	logFile       = "log.txt"
 )
+
+// preparePrefix begins the name of a run directory that is not whole yet.
+const preparePrefix = ".prepare-"
 
 func (r *Run) path(name string) string { return filepath.Join(r.Dir, filepath.FromSlash(name)) }
 

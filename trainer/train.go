@@ -31,13 +31,16 @@ const DefaultGrace = 60 * time.Second
 // When ctx is cancelled the process is asked to save a checkpoint, and killed
 // where that takes longer than ex.Grace; the error then wraps ErrInterrupted.
 // Whatever happens, nothing of the process's group is left when Train returns.
-// Other errors are a *ProcessError, or wrap ErrBusy.
+// Other errors are a *ProcessError, or wrap ErrBusy or ErrForgotten.
 func (r *Run) Train(ctx context.Context, ex Exec, onProgress func(Progress)) (Result, error) {
 	lock, err := r.lock()
 	if err != nil {
 		return Result{}, err
 	}
 	defer lock.Close()
+	if err := r.checkForgotten(); err != nil {
+		return Result{}, err
+	}
 	st, err := r.State()
 	if err != nil {
 		return Result{}, err
@@ -88,7 +91,7 @@ func (r *Run) attempt(ctx context.Context, ex Exec, lock *os.File, st *State, on
 	if err := os.Remove(r.path("result.json")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fail(err)
 	}
-	log, err := openTranscript(r.path("log.txt"))
+	log, err := openTranscript(r.path(logFile))
 	if err != nil {
 		return fail(err)
 	}

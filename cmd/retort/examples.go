@@ -40,6 +40,7 @@ func (p *program) examplesCommand() *cli.Command {
 		p.verb(exportCommand(append([]cli.Flag{margin}, filter...)), runExamplesExport),
 		p.verb(importCommand(), runExamplesImport),
 		p.examplesSelectCommand(),
+		p.verb(forgetCommand(), runExamplesForget),
 		p.verb(fsckCommand(), runExamplesFsck),
 		p.verb(backupCommand(), runExamplesBackup),
 		p.verb(restoreCommand(), runExamplesRestore),

@@ -95,8 +95,9 @@ func runExamplesExport(ctx context.Context, c *cli.Context, r *retort) error {
 	if err != nil {
 		return err
 	}
+	record := newExport(path, form, c.Float64("margin"))
 	write := func(w io.Writer) (forms.Counts, error) {
-		return forms.Write(ctx, w, forms.Options{Form: form, Margin: c.Float64("margin")}, out.only(store.All(ctx, filter)))
+		return forms.Write(ctx, w, forms.Options{Form: form, Margin: record.Margin}, record.noting(out.only(store.All(ctx, filter))))
 	}
 	var counts forms.Counts
 	if path == "-" {
@@ -109,6 +110,7 @@ func runExamplesExport(ctx context.Context, c *cli.Context, r *retort) error {
 	}
 	if path != "-" {
 		r.printf("✅ Exported %d %s to %s\n", counts.Written, unitOf(form), path)
+		r.keepExport(record)
 	}
 	restricted, quarantined := out.count()
 	r.noteLeft(counts.LeftOut, restricted, quarantined)

@@ -20,6 +20,7 @@ var mayImport = map[string][]string{
 	"internal/bench":          {"llm"},
 	"internal/config":         nil,
 	"internal/rawbadger":      nil,
+	"internal/scrub":          {"llm", "dataset"},
 	"internal/setup":          {"models"},
 	"internal/setup/realtest": nil, // a test alone
 	"models/gguf/gguftest":    {"models/gguf"},
@@ -41,7 +42,7 @@ var mayImport = map[string][]string{
 	"dataset/forms":           {"llm", "dataset"},
 	"dataset/clean":           {"llm", "dataset"},
 	"dataset/socket":          {"llm", "dataset"},
-	"trainer":                 {"llm", "dataset", "models", "scripts"},
+	"trainer":                 {"llm", "dataset", "models", "scripts", "internal/scrub"},
 }
 
 // onlyIn lists dependencies that are kept in one package.

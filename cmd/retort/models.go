@@ -126,12 +126,12 @@ func runModelsList(ctx context.Context, c *cli.Context, r *retort) error {
 		r.note("win rates are left out: %s", oneLine(err))
 	}
 	views := []modelView{}
-	rows := [][]string{{"", "ID", "KIND", "ARCHITECTURE", "TYPE", "SIZE", "PARENT", "GATE", "WIN RATE"}}
+	rows := [][]string{{"", "ID", "KIND", "ARCHITECTURE", "TYPE", "SIZE", "PARENT", "GATE", "STALE", "WIN RATE"}}
 	for _, m := range append(list, r.storedModels()...) {
 		skills := skillsOf(known.skills, m.ID)
 		views = append(views, modelView{m, m.ID == current, skills})
 		rows = append(rows, []string{map[bool]string{true: "*"}[m.ID == current], m.ID, string(m.Kind), m.Architecture,
-			m.Quantization, megabytes(m.Size), m.Parent, gateWord(m.Gate), skillWords(skills)})
+			m.Quantization, megabytes(m.Size), m.Parent, gateWord(m.Gate), map[bool]string{true: "stale"}[m.Stale != nil], skillWords(skills)})
 	}
 	if len(views) == 0 {
 		r.printf("No models. `retort setup` brings two small ones.\n")
@@ -234,6 +234,9 @@ func (r *retort) showCurrent(reg *models.Registry, title string) error {
 		return err
 	}
 	r.printf("%s%s\n", title, m.ID)
+	if m.Stale != nil {
+		r.note("note: it is stale since %s: %s; `retort finetune` makes a new one", m.Stale.At.Format(time.DateOnly), m.Stale.Why)
+	}
 	return r.object(modelView{Manifest: m, Current: true})
 }
 

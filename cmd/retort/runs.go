@@ -25,6 +25,7 @@ type runView struct {
 	Status    trainer.Status  `json:"status"`
 	Base      string          `json:"base"`
 	Examples  int             `json:"examples"`
+	Forgotten int             `json:"forgotten,omitempty"` // examples that it was made of besides
 	Attempts  int             `json:"attempts"`
 	CreatedAt time.Time       `json:"created_at"`
 	Error     string          `json:"error,omitempty"`
@@ -34,7 +35,7 @@ type runView struct {
 
 func viewOf(run *trainer.Run) (runView, error) {
 	st, err := run.State()
-	v := runView{ID: run.ID, Dir: run.Dir, Status: st.Status, Base: run.Job.Base.ID, Examples: len(run.Data.Examples),
+	v := runView{ID: run.ID, Dir: run.Dir, Status: st.Status, Base: run.Job.Base.ID, Examples: len(run.Data.Examples), Forgotten: run.Data.Forgotten,
 		Attempts: st.Attempts, CreatedAt: st.CreatedAt, Error: st.Error, Job: run.Job}
 	if err == nil && st.Status == trainer.StatusComplete {
 		res, err := run.Result()
@@ -87,6 +88,9 @@ func runRunsShow(_ context.Context, c *cli.Context, r *retort) error {
 	}
 	r.printf("%s: %s\n  base %s, %d examples, rank %d, %d epochs\n  %s\n", v.ID, v.Status, v.Base, v.Examples,
 		v.Job.LoRA.Rank, v.Job.Train.Epochs, v.Dir)
+	if v.Forgotten > 0 {
+		r.printf("  %d more examples were forgotten: it is trained no more\n", v.Forgotten)
+	}
 	if v.Error != "" {
 		r.printf("  %s\n", v.Error)
 	}

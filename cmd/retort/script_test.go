@@ -38,7 +38,8 @@ func TestScripts(t *testing.T) {
 			return linkPieces(env, home)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"status": status, "interrupt": interrupt, "await": awaitCmd, "smalldisk": smallDisk, "long": long, "hold": hold, "release": release},
+			"status": status, "interrupt": interrupt, "await": awaitCmd, "smalldisk": smallDisk, "long": long, "hold": hold, "release": release,
+			"left": left, "trained": trained},
 		Condition: func(cond string) (bool, error) {
 			switch cond {
 			case "pieces":
