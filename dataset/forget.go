@@ -86,6 +86,7 @@ func (b *batch) remove(rec stored, ex Example, why goneWhy) error {
 }
 
 func (s *Store) setPending() error {
+	s.forgot.Store(true)
 	return replaceFile(filepath.Join(s.dir, pendingFile), nil)
 }
 

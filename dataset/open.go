@@ -360,12 +360,19 @@ func (s *Store) close() error {
 	return s.closeBadger()
 }
 
-// closeCompacted writes the store anew and closes it.
+// closeCompacted writes the store anew and closes it. Where there is no room, it
+// is closed as it is, which is an error only for those who have just forgotten
+// something: it is tried again each time.
 func (s *Store) closeCompacted() error {
+	if err := s.room(); errors.Is(err, ErrNoSpace) {
+		if !s.forgot.Load() {
+			err = nil
+		}
+		return errors.Join(err, s.closeBadger())
+	}
 	if err := s.compact(context.Background()); err != nil {
 		return err
 	}
-	s.seal = nil
 	_ = s.writeSeal() // as in closeBadger
 	return nil
 }

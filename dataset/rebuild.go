@@ -193,6 +193,7 @@ func (s *Store) compact(ctx context.Context) error {
 	if err := s.journal.Close(); err != nil {
 		return err
 	}
+	s.seal = nil // it knew the old files
 	if err := adopt(s.dir); err != nil {
 		return err
 	}

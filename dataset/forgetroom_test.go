@@ -1,0 +1,57 @@
+package dataset
+
+import (
+	"errors"
+	"math"
+	"sync/atomic"
+	"testing"
+)
+
+// Without room to write the store anew, whoever forgets is told so, others are not
+// bothered, and it is made good when there is room.
+func TestStore_Forget_withoutRoom(t *testing.T) {
+	var free atomic.Uint64
+	free.Store(math.MaxUint64)
+	dir := t.TempDir()
+	open := func() *Store {
+		s, err := Open(dir, Options{free: func(string) (uint64, error) { return free.Load(), nil }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	s := open()
+	if _, err := s.Put(t.Context(), testExample(1), testExample(2)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.Forget(t.Context(), Identify(testExample(1)).ID); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	free.Store(8 << 20) // enough to close
+	if err := s.Close(); !errors.Is(err, ErrNoSpace) {
+		t.Errorf("Close: %v, want ErrNoSpace", err)
+	}
+	free.Store(8<<20 + 16<<10) // and to open
+	for range 2 {
+		s = open()
+		if st, err := s.Stats(t.Context()); st.Total != 1 || err != nil {
+			t.Errorf("%d examples, %v; want 1", st.Total, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		if pending, err := isPending(dir); !pending || err != nil {
+			t.Errorf("pending %t, %v", pending, err)
+		}
+	}
+	free.Store(math.MaxUint64)
+	if err := open().Close(); err != nil {
+		t.Error(err)
+	}
+	if pending, err := isPending(dir); pending || err != nil {
+		t.Errorf("pending %t, %v", pending, err)
+	}
+	if err := open().Close(); err != nil { // sealed as it is now
+		t.Error(err)
+	}
+}
