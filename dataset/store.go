@@ -32,7 +32,7 @@ type Store struct {
 	journal   *journal.Journal // nil when read-only
 	committer *committer
 	sums      sums
-	forgot    atomic.Bool // Forget was called
+	forgot    atomic.Bool       // Forget was called
 	seal      map[string]string // lines of the seal by file, when the store was opened
 	readOnly  error             // why nothing can be written, or nil
 
