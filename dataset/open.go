@@ -7,11 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 
 	"github.com/dgraph-io/badger/v4"
-	"github.com/dgraph-io/badger/v4/options"
 
 	"retort/dataset/journal"
 )
@@ -42,47 +40,6 @@ func Open(dir string, opts Options) (*Store, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open store %q: %w", dir, err)
-	}
-	return s, nil
-}
-
-var (
-	// errCutOff: a store that was not closed is damaged.
-	errCutOff = errors.New("it was not closed")
-
-	// errJournalCut: Badger has what the journal lacks.
-	errJournalCut = fmt.Errorf("%w: the journal is not whole", ErrDamaged)
-)
-
-// rescue opens a store that was not closed and whose Badger is damaged, as a power
-// cut may leave it, once it is written anew from the journal. Where that is not
-// whole either, the damage is for Check to report.
-func rescue(dir string, opts Options, why error) (*Store, error) {
-	c := &checker{Store: newStore(dir, opts), opts: CheckOptions{Stage: func(string) {}}, ctx: context.Background()}
-	defer c.abandon()
-	if err := c.claim(); err != nil {
-		return nil, err
-	}
-	if err := c.checkJournal(); err != nil {
-		return nil, err
-	}
-	if !c.journalWhole || c.last == 0 {
-		return nil, why
-	}
-	if err := c.room(); err != nil {
-		return nil, err
-	}
-	if err := rebuild(c.ctx, dir, c.last, c.newest(journal.Read)); err != nil {
-		return nil, err
-	}
-	if err := adopt(dir); err != nil {
-		return nil, err
-	}
-	c.abandon()
-	s := newStore(dir, opts)
-	if err := s.open(); err != nil {
-		s.abandon()
-		return nil, err
 	}
 	return s, nil
 }
@@ -233,54 +190,6 @@ func (s *Store) prepareFiles(sealed bool) error {
 	return breakSeal(s.dir)
 }
 
-func badgerOptions(dir string, log badger.Logger) badger.Options {
-	opts := badger.DefaultOptions(dir).
-		WithLogger(log).
-		WithMetricsEnabled(false).
-		WithSyncWrites(false).      // the journal is synced, and makes good what a power cut takes
-		WithDetectConflicts(false). // one goroutine writes
-		WithChecksumVerificationMode(options.OnBlockRead).
-		WithMemTableSize(16 << 20).
-		WithNumMemtables(2).
-		WithNumCompactors(2).
-		WithBlockCacheSize(16 << 20).
-		WithValueThreshold(1 << 20).   // above MaxExampleSize: values stay in the tables
-		WithValueLogFileSize(1 << 20). // hence not used; the least that Badger allows
-		WithBaseTableSize(4 << 20)
-	// Tables of one size on all levels: those of the lowest one would have 64 times as
-	// much, and several of them are built in memory at the same time.
-	opts.TableSizeMultiplier = 1
-	return opts
-}
-
-// openBadger opens Badger; known says that it could be opened before.
-func (s *Store) openBadger(known bool) error {
-	return s.openBadgerWith(badgerOptions(filepath.Join(s.dir, badgerDir), s.log), known)
-}
-
-func (s *Store) openBadgerWith(opts badger.Options, known bool) error {
-	errs := s.log.mark()
-	err := guard(func() error {
-		db, err := badger.Open(opts)
-		if err == nil { // else db may be one that was never finished
-			s.db = db
-		}
-		return err
-	})
-	if err == nil {
-		err = s.log.since(errs)
-	}
-	switch {
-	case err == nil:
-		return nil
-	case strings.Contains(err.Error(), "directory lock"), strings.Contains(err.Error(), "lock file"):
-		return fmt.Errorf("%w: %w", ErrBusy, err) // Badger has no sentinel of its own
-	case known:
-		return fmt.Errorf("%w: %w", ErrDamaged, err)
-	}
-	return err
-}
-
 func (s *Store) verifyAll() error {
 	report, err := s.verify(context.Background(), false)
 	if err != nil {
@@ -314,99 +223,4 @@ func (s *Store) reopen() error {
 		s.committer = newCommitter(s, found)
 	}
 	return err
-}
-
-// Close waits for the calls in progress and closes the store. Where the disk is
-// too full for that, Badger's files stay as they are, and the error wraps
-// ErrNoSpace: nothing is lost, but this process cannot open the store again.
-// Where examples were forgotten, Close writes the files anew.
-func (s *Store) Close() error {
-	s.mu.Lock()
-	closed := s.closed
-	s.closed = true
-	s.mu.Unlock()
-	if closed {
-		return nil
-	}
-	s.calls.Wait()
-	s.committer.stop()
-	err := s.close()
-	s.release()
-	if err != nil {
-		return fmt.Errorf("close store %q: %w", s.dir, err)
-	}
-	return nil
-}
-
-func (s *Store) close() error {
-	if s.readOnly != nil {
-		return guard(s.db.Close)
-	}
-	if err := s.checkSpace(diskUse.toClose); err != nil {
-		if err = s.useReserve(diskUse.toClose, err); err != nil {
-			return err
-		}
-	}
-	if s.committer.broken == nil {
-		_ = s.sums.save(s.dir, s.committer.state) // without it the next Stats takes longer, nothing worse
-		pending, err := isPending(s.dir)
-		if err != nil {
-			return err
-		}
-		if pending {
-			return s.closeCompacted()
-		}
-	}
-	return s.closeBadger()
-}
-
-// closeCompacted writes the store anew and closes it. Where there is no room, it
-// is closed as it is, which is an error only for those who have just forgotten
-// something: it is tried again each time.
-func (s *Store) closeCompacted() error {
-	if err := s.room(); errors.Is(err, ErrNoSpace) {
-		if !s.forgot.Load() {
-			err = nil
-		}
-		return errors.Join(err, s.closeBadger())
-	}
-	if err := s.compact(context.Background()); err != nil {
-		return err
-	}
-	_ = s.writeSeal() // as in closeBadger
-	return nil
-}
-
-func (s *Store) closeBadger() error {
-	errs := s.log.mark()
-	err := guard(s.db.Close)
-	if err == nil {
-		err = s.log.since(errs)
-	}
-	if err == nil && s.committer.broken == nil {
-		// Without a seal the next Open takes longer, nothing worse.
-		_ = s.writeSeal()
-	}
-	return err
-}
-
-// abandon lets go of everything after an error.
-func (s *Store) abandon() {
-	if s.committer != nil {
-		s.committer.stop()
-	}
-	if s.db != nil && !s.db.IsClosed() {
-		_ = guard(s.db.Close) // there is an error to report already
-	}
-	s.release()
-}
-
-// release lets go of what is held beside Badger.
-func (s *Store) release() {
-	if s.journal != nil {
-		s.journal.Close()
-	}
-	if s.lock != nil {
-		s.lock.Close()
-	}
 }

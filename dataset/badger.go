@@ -1,0 +1,58 @@
+package dataset
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+)
+
+func badgerOptions(dir string, log badger.Logger) badger.Options {
+	opts := badger.DefaultOptions(dir).
+		WithLogger(log).
+		WithMetricsEnabled(false).
+		WithSyncWrites(false).      // the journal is synced, and makes good what a power cut takes
+		WithDetectConflicts(false). // one goroutine writes
+		WithChecksumVerificationMode(options.OnBlockRead).
+		WithMemTableSize(16 << 20).
+		WithNumMemtables(2).
+		WithNumCompactors(2).
+		WithBlockCacheSize(16 << 20).
+		WithValueThreshold(1 << 20).   // above MaxExampleSize: values stay in the tables
+		WithValueLogFileSize(1 << 20). // hence not used; the least that Badger allows
+		WithBaseTableSize(4 << 20)
+	// Tables of one size on all levels: those of the lowest one would have 64 times as
+	// much, and several of them are built in memory at the same time.
+	opts.TableSizeMultiplier = 1
+	return opts
+}
+
+// openBadger opens Badger; known says that it could be opened before.
+func (s *Store) openBadger(known bool) error {
+	return s.openBadgerWith(badgerOptions(filepath.Join(s.dir, badgerDir), s.log), known)
+}
+
+func (s *Store) openBadgerWith(opts badger.Options, known bool) error {
+	errs := s.log.mark()
+	err := guard(func() error {
+		db, err := badger.Open(opts)
+		if err == nil { // else db may be one that was never finished
+			s.db = db
+		}
+		return err
+	})
+	if err == nil {
+		err = s.log.since(errs)
+	}
+	switch {
+	case err == nil:
+		return nil
+	case strings.Contains(err.Error(), "directory lock"), strings.Contains(err.Error(), "lock file"):
+		return fmt.Errorf("%w: %w", ErrBusy, err) // Badger has no sentinel of its own
+	case known:
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return err
+}
