@@ -13,8 +13,9 @@ func badgerOptions(dir string, log badger.Logger) badger.Options {
 	opts := badger.DefaultOptions(dir).
 		WithLogger(log).
 		WithMetricsEnabled(false).
-		WithSyncWrites(false).      // the journal is synced, and makes good what a power cut takes
-		WithDetectConflicts(false). // one goroutine writes
+		WithSyncWrites(false).         // the journal is synced, and makes good what a power cut takes
+		WithDetectConflicts(false).    // one goroutine writes
+		WithCompression(options.None). // it takes more time and memory than the disk is worth
 		WithChecksumVerificationMode(options.OnBlockRead).
 		WithMemTableSize(16 << 20).
 		WithNumMemtables(2).

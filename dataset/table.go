@@ -94,25 +94,27 @@ func tableRecords(dir string, skip func(name string) bool) iter.Seq[entry] {
 				continue
 			}
 			going := true
-			_ = guard(func() error { // what cannot be read is lost, and counted as such
-				return readTable(path, func(e entry) bool {
-					going = yield(e)
-					return going
+			for _, compression := range []options.CompressionType{options.None, options.Snappy} { // Snappy: before format 2
+				_ = guard(func() error { // what cannot be read is lost, and counted as such
+					return readTable(path, compression, func(e entry) bool {
+						going = yield(e)
+						return going
+					})
 				})
-			})
-			if !going {
-				return
+				if !going {
+					return
+				}
 			}
 		}
 	}
 }
 
-func readTable(path string, yield func(entry) bool) error {
+func readTable(path string, compression options.CompressionType, yield func(entry) bool) error {
 	f, err := z.OpenMmapFile(path, os.O_RDONLY, 0)
 	if err != nil {
 		return err
 	}
-	t, err := table.OpenTable(f, table.Options{ReadOnly: true, Compression: options.Snappy, ChkMode: options.OnBlockRead})
+	t, err := table.OpenTable(f, table.Options{ReadOnly: true, Compression: compression, ChkMode: options.OnBlockRead})
 	if err != nil {
 		return fmt.Errorf("%q: %w", path, err)
 	}

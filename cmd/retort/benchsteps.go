@@ -57,6 +57,7 @@ func runBenchStep(ctx context.Context, c *cli.Context, r *retort) error {
 
 // inStore opens the store in dir, lets do work with it, and closes it.
 func inStore(dir string, do func(*dataset.Store) error) error {
+	defer boundMemory()() // as imports and exports do
 	s, err := dataset.Open(dir, dataset.Options{})
 	if err != nil {
 		return err

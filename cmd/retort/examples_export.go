@@ -91,6 +91,7 @@ func runExamplesExport(ctx context.Context, c *cli.Context, r *retort) error {
 	if err != nil {
 		return err
 	}
+	defer boundMemory()()
 	out, err := r.outgoingIn(form, c.Bool("include-quarantined"))
 	if err != nil {
 		return err

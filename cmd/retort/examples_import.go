@@ -70,6 +70,7 @@ func runExamplesImport(ctx context.Context, c *cli.Context, r *retort) (err erro
 	if err != nil {
 		return err
 	}
+	defer boundMemory()()
 	bar := r.bar("Importing "+filepath.Base(path), size, "B")
 	defer bar.end(&err)
 	im := importing{r: r, into: putBatch{store: store}, plain: plain, aside: aside, view: importView{File: path, Bad: []string{}}}

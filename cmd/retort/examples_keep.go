@@ -169,6 +169,7 @@ func (r *retort) mergeBackup(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
+	defer boundMemory()()
 	into := putBatch{store: store}
 	for ex, err := range dataset.ReadBackup(ctx, path) {
 		if err == nil {

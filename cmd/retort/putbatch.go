@@ -2,9 +2,26 @@ package main
 
 import (
 	"context"
+	"os"
+	"runtime/debug"
 
 	"retort/dataset"
 )
+
+// streamingMemory is what the Go part of this process should take, in bytes, while
+// any number of examples pass through it: more is mostly garbage of building
+// Badger's tables.
+const streamingMemory = 256 << 20
+
+// boundMemory keeps to streamingMemory until the function that it returns is
+// called. GOMEMLIMIT takes precedence.
+func boundMemory() (unbound func()) {
+	if os.Getenv("GOMEMLIMIT") != "" {
+		return func() {}
+	}
+	before := debug.SetMemoryLimit(streamingMemory)
+	return func() { debug.SetMemoryLimit(before) }
+}
 
 // A putBatch is put when it has so many examples, or about so many bytes of text.
 const (
