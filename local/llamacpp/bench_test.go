@@ -60,23 +60,6 @@ func BenchmarkDecode(b *testing.B) {
 	}
 }
 
-// BenchmarkEightSamples is eight answers of 32 tokens to one prompt of 900,
-// which is new each time.
-func BenchmarkEightSamples(b *testing.B) {
-	for _, id := range []string{smol, gemma} {
-		b.Run(id, func(b *testing.B) {
-			m := testModel(b, id, Options{Template: "plain"})
-			for i := 0; b.Loop(); i++ {
-				req := shotRequest(i, i)
-				req.Sampling.MaxOutputTokens, req.Sampling.Stop = 32, nil
-				if _, err := llm.CollectN(b.Context(), m, req, 8); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}
-
 // BenchmarkSystemPrompt reports the time to the first token of a request whose
 // system prompt of a thousand tokens another one has had before, in parts of
 // what that one took.
