@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 )
@@ -34,6 +35,7 @@ type committer struct {
 	queue   chan *change
 	state   state // as in the journal
 	flight  *flight
+	last    int   // changes in the group before
 	broken  error // set for good when it is unknown what reached the disk
 	commits atomic.Int64
 	stopped chan struct{}
@@ -127,6 +129,7 @@ func (c *committer) commit(first *change) {
 		b = c.begin()
 		group, err = c.gather(b, first)
 	}
+	c.last = len(group)
 	if err == nil && b.state != c.state {
 		err = c.record(b)
 		if err == nil {
@@ -199,7 +202,8 @@ func (c *committer) settle() {
 // changes that took effect and answers the others. An error means that b is
 // unusable, and is the outcome of the whole group.
 func (c *committer) gather(b *batch, first *change) (group []*change, err error) {
-	for ch := first; ch != nil; ch = c.waiting(b) {
+	start := time.Now()
+	for ch := first; ch != nil; ch = c.waiting(b, len(group) < c.last && time.Since(start) < maxWait) {
 		before := b.state
 		err := ch.ctx.Err()
 		if err == nil {
@@ -219,12 +223,21 @@ func (c *committer) gather(b *batch, first *change) (group []*change, err error)
 	return group, nil
 }
 
-// waiting returns the next change without waiting for one, or nil.
-func (c *committer) waiting(b *batch) *change {
+// maxWait is how long a group may wait for those who were in the one before: about
+// as long as they take to ask again, and a fraction of a sync.
+const maxWait = 100 * time.Microsecond
+
+// waiting returns the next change, or nil if there is none. With patience it waits a
+// moment for one.
+func (c *committer) waiting(b *batch, patience bool) *change {
 	if b.size >= maxBatch || b.inFlight != nil {
 		return nil
 	}
-	for range 2 {
+	tries := 2
+	if patience {
+		tries = 50
+	}
+	for range tries {
 		select {
 		case ch := <-c.queue: // nil once the queue is closed and empty
 			return ch
