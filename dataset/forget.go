@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"retort/internal/files"
 )
 
 // pendingFile exists while the text of a forgotten example may still be in some
@@ -87,7 +89,7 @@ func (b *batch) remove(rec stored, ex Example, why goneWhy) error {
 
 func (s *Store) setPending() error {
 	s.forgot.Store(true)
-	return replaceFile(filepath.Join(s.dir, pendingFile), nil)
+	return files.Write(filepath.Join(s.dir, pendingFile), nil)
 }
 
 // isPending reports whether forgotten text may still be in the files in dir.
@@ -103,5 +105,5 @@ func removePending(dir string) error {
 	if err := os.Remove(filepath.Join(dir, pendingFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return syncDir(dir)
+	return files.SyncDir(dir)
 }

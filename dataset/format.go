@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/dgraph-io/badger/v4"
+
+	"retort/internal/files"
 )
 
 // The file "format" says how the other files of a store are to be read, and
@@ -44,7 +46,7 @@ func (f storeFormat) encode() []byte {
 }
 
 func writeFormat(dir, id string) error {
-	return replaceFile(filepath.Join(dir, formatFile), storeFormat{format, id}.encode())
+	return files.Write(filepath.Join(dir, formatFile), storeFormat{format, id}.encode())
 }
 
 // readFormat returns the format of the store in dir: version 0 if there is no

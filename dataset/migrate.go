@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"retort/dataset/journal"
+	"retort/internal/files"
 )
 
 // migrate brings the store in dir, which is locked, from format version to the
@@ -46,7 +47,7 @@ func (s *Store) addJournal() error {
 	if err := os.Rename(target+unfinished, target); err != nil {
 		return err
 	}
-	if err := syncDir(s.dir); err != nil {
+	if err := files.SyncDir(s.dir); err != nil {
 		return err
 	}
 	if err := writeFormat(s.dir, newStoreID()); err != nil {
@@ -55,7 +56,7 @@ func (s *Store) addJournal() error {
 	if err := os.Remove(filepath.Join(s.dir, markFile)); err != nil {
 		return err
 	}
-	return syncDir(s.dir)
+	return files.SyncDir(s.dir)
 }
 
 // openVerified opens Badger alone, and checks that everything is there.

@@ -12,6 +12,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"retort/dataset/journal"
+	"retort/internal/files"
 )
 
 // A store is written anew, whole, in the folder "next" inside it, and takes the
@@ -49,7 +50,7 @@ func rebuild(ctx context.Context, dir string, last uint64, entries iter.Seq2[jou
 	if err := syncFiles(filepath.Join(next, badgerDir)); err != nil {
 		return err
 	}
-	return replaceFile(filepath.Join(next, completeFile), nil)
+	return files.Write(filepath.Join(next, completeFile), nil)
 }
 
 // rewriter puts into Badger what passes through it on its way to the journal.
@@ -132,7 +133,7 @@ func adopt(dir string) error {
 			return err
 		}
 	}
-	if err := syncDir(dir); err != nil {
+	if err := files.SyncDir(dir); err != nil {
 		return err
 	}
 	return os.RemoveAll(next)

@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"retort/dataset/journal"
+	"retort/internal/files"
 )
 
 // repair writes the store anew from the side that is whole, or from what is
@@ -46,7 +47,7 @@ func (c *checker) repair() error {
 			return err
 		}
 	}
-	if err := syncDir(c.dir); err != nil {
+	if err := files.SyncDir(c.dir); err != nil {
 		return err
 	}
 	c.report.Repaired = true

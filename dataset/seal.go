@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"retort/internal/files"
 )
 
 // A seal lists the checksums of all files of a store that was closed cleanly:
@@ -56,7 +58,7 @@ func (s *Store) writeSeal() error {
 		b.WriteString(line)
 	}
 	fmt.Fprintf(&b, "%08x\n", crc32.Checksum([]byte(b.String()), castagnoli))
-	return replaceFile(filepath.Join(s.dir, sealFile), []byte(b.String()))
+	return files.Write(filepath.Join(s.dir, sealFile), []byte(b.String()))
 }
 
 // isEarlierSegment reports whether names[i] is a segment of the journal that
@@ -149,7 +151,7 @@ func breakSeal(dir string) error {
 	if err != nil {
 		return err
 	}
-	return syncDir(dir)
+	return files.SyncDir(dir)
 }
 
 // sealedFiles lists the files that make up the store, relative to dir, the last

@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"retort/internal/files"
 )
 
 // tallyFile is a record (record.go) of the tally as it was at the last clean
@@ -86,5 +88,5 @@ func (s *sums) save(dir string, st state) error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(filepath.Join(dir, tallyFile), encodeRecord(tallyKey, st.Changes, payload))
+	return files.Write(filepath.Join(dir, tallyFile), encodeRecord(tallyKey, st.Changes, payload))
 }

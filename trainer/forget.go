@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"retort/internal/files"
 	"retort/internal/scrub"
 )
 
@@ -125,7 +126,7 @@ func (r *Run) forgetIDs(f *scrub.Forgotten, questions int) error {
 	d.Dropped = slices.DeleteFunc(d.Dropped, func(d Dropped) bool { return f.ID(d.ID) })
 	d.Forgotten += trained - len(d.Examples)
 	d.ForgottenOther += dropped - len(d.Dropped) + questions
-	sum, err := fileSHA256(r.path(trainFile))
+	sum, err := files.SHA256(r.path(trainFile))
 	if err != nil {
 		return err
 	}
@@ -137,7 +138,7 @@ func (r *Run) forgetIDs(f *scrub.Forgotten, questions int) error {
 	if err != nil {
 		return err
 	}
-	if err := scrub.Replace(r.path(manifestFile), data); err != nil {
+	if err := files.Write(r.path(manifestFile), data); err != nil {
 		return err
 	}
 	r.Data = Data{} // an empty list that is not written is none when it is read

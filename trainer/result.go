@@ -1,15 +1,14 @@
 package trainer
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"retort/internal/files"
 )
 
 // Result is the end of a run that succeeded: the content of result.json.
@@ -50,7 +49,7 @@ func (r *Run) Result() (Result, error) {
 	case res.Rank < 1 || res.Alpha <= 0:
 		return Result{}, fmt.Errorf("result.json: rank %d, alpha %g", res.Rank, res.Alpha)
 	}
-	sum, err := fileSHA256(r.path(res.Adapter))
+	sum, err := files.SHA256(r.path(res.Adapter))
 	if err != nil {
 		return Result{}, err
 	}
@@ -62,16 +61,3 @@ func (r *Run) Result() (Result, error) {
 
 // AdapterPath returns where res's adapter lies.
 func (r *Run) AdapterPath(res Result) string { return r.path(res.Adapter) }
-
-func fileSHA256(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
-}

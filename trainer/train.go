@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"retort/internal/files"
 	"retort/scripts"
 	"time"
 )
@@ -71,7 +72,7 @@ func (r *Run) Train(ctx context.Context, ex Exec, onProgress func(Progress)) (Re
 
 // checkData makes sure that the data are those the run was made with.
 func (r *Run) checkData() error {
-	sum, err := fileSHA256(r.path(trainFile))
+	sum, err := files.SHA256(r.path(trainFile))
 	if err != nil {
 		return fmt.Errorf("train %q: %w", r.ID, err)
 	}

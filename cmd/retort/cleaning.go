@@ -12,6 +12,7 @@ import (
 
 	"retort/dataset"
 	"retort/dataset/clean"
+	"retort/internal/files"
 )
 
 // cleaning is what the last choice of examples found, kept in cleaningFile for
@@ -99,5 +100,5 @@ func writeJSON(path string, v any) error {
 	if err != nil {
 		return err
 	}
-	return writeWhole(path, append(data, '\n'))
+	return files.Write(path, append(data, '\n'))
 }

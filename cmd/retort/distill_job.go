@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
+
+	"retort/internal/files"
 )
 
 // The files of a run of distill, in a folder of its own below distill/.
@@ -192,23 +194,6 @@ func readJSON(path string, into any) error {
 	return nil
 }
 
-// writeWhole puts text at path, on disk and all at once.
-func writeWhole(path string, text []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // after the rename there is nothing of that name
-	_, err = f.Write(text)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("write %q: %w", path, err)
-	}
-	return os.Rename(f.Name(), path)
-}
-
 // writeLines puts each of items on a line of its own at path.
 func writeLines[T any](path string, items []T) error {
 	var all []byte
@@ -219,5 +204,5 @@ func writeLines[T any](path string, items []T) error {
 		}
 		all = append(append(all, line...), '\n')
 	}
-	return writeWhole(path, all)
+	return files.Write(path, all)
 }

@@ -17,6 +17,7 @@ import (
 
 	"retort/dataset"
 	"retort/dataset/forms"
+	"retort/internal/files"
 	"retort/internal/scrub"
 )
 
@@ -68,7 +69,7 @@ func (r *retort) recordExport(e *exportRecord) (err error) {
 	if e.Path, err = filepath.Abs(e.Path); err != nil {
 		return err
 	}
-	if e.SHA256, err = sha256Of(e.Path); err != nil {
+	if e.SHA256, err = files.SHA256(e.Path); err != nil {
 		return err
 	}
 	e.At = time.Now().UTC().Truncate(time.Second)
@@ -89,20 +90,7 @@ func (r *retort) saveExport(e *exportRecord) error {
 	if err != nil {
 		return err
 	}
-	return scrub.Replace(r.exportPath(e.Path), append(data, '\n'))
-}
-
-func sha256Of(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
+	return files.Write(r.exportPath(e.Path), append(data, '\n'))
 }
 
 // exportsOf are the recorded exports that hold a forgotten example, with what
@@ -134,7 +122,7 @@ func (r *retort) exportsOf(gone *scrub.Forgotten) (list []*exportRecord, err err
 
 // changed says what became of the exported file, "" if it is as it was written.
 func (e *exportRecord) changed() (string, error) {
-	sum, err := sha256Of(e.Path)
+	sum, err := files.SHA256(e.Path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return "is no longer there", nil

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"retort/dataset"
+	"retort/internal/files"
 	"retort/llm"
 	"retort/models"
 	"retort/trainer"
@@ -286,7 +287,7 @@ func TestForget_knowsItsOwnExports(t *testing.T) {
 	h.mustRun("examples", "forget", "--match", zebraText, "--yes")
 	h.mustRun("examples", "add", "--input", "Where does "+zebraText+" live?", "--response", "yes")
 	for path, e := range saved {
-		next, err := sha256Of(e.Path)
+		next, err := files.SHA256(e.Path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -307,7 +308,7 @@ func TestForget_knowsItsOwnExports(t *testing.T) {
 		if err := readJSON(path, &e); err != nil {
 			t.Fatal(err)
 		}
-		if sum, err := sha256Of(e.Path); err != nil || sum != e.SHA256 || e.Next != "" || e.Removed != 1 {
+		if sum, err := files.SHA256(e.Path); err != nil || sum != e.SHA256 || e.Next != "" || e.Removed != 1 {
 			t.Errorf("record %+v, file %s, %v", e, sum, err)
 		}
 	}

@@ -19,8 +19,9 @@ var mayImport = map[string][]string{
 	"scripts":                 nil,
 	"internal/bench":          {"llm"},
 	"internal/config":         nil,
+	"internal/files":          nil,
 	"internal/rawbadger":      nil,
-	"internal/scrub":          {"llm", "dataset"},
+	"internal/scrub":          {"llm", "dataset", "internal/files"},
 	"internal/setup":          {"models"},
 	"internal/setup/realtest": nil, // a test alone
 	"models/gguf/gguftest":    {"models/gguf"},
@@ -37,12 +38,12 @@ var mayImport = map[string][]string{
 	"ensemble/judge":          {"llm"},
 	"ensemble/meaning":        nil,
 	"ensemble/routing":        {"llm"},
-	"dataset":                 {"llm", "dataset/journal"},
-	"dataset/journal":         nil,
+	"dataset":                 {"llm", "dataset/journal", "internal/files"},
+	"dataset/journal":         {"internal/files"},
 	"dataset/forms":           {"llm", "dataset"},
 	"dataset/clean":           {"llm", "dataset"},
-	"dataset/socket":          {"llm", "dataset"},
-	"trainer":                 {"llm", "dataset", "models", "scripts", "internal/scrub"},
+	"dataset/socket":          {"llm", "dataset", "internal/files"},
+	"trainer":                 {"llm", "dataset", "models", "scripts", "internal/files", "internal/scrub"},
 }
 
 // onlyIn lists dependencies that are kept in one package.

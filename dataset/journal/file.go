@@ -10,6 +10,8 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+
+	"retort/internal/files"
 )
 
 // A file of records, as for a backup, is snapshot segments one behind the other
@@ -30,7 +32,9 @@ type FileTail struct {
 // appears whole or not at all. It is on disk when WriteFile returns.
 func WriteFile(path, store string, since, last uint64, entries iter.Seq2[Entry, error]) error {
 	if since == 0 {
-		return replaceFile(path, store, last, entries)
+		return files.Replace(path, func(w io.Writer) error {
+			return writePart(w, 1, 0, store, last, entries)
+		})
 	}
 	tail, err := ReadFileTail(path)
 	if err != nil {
@@ -47,31 +51,18 @@ func WriteFile(path, store string, since, last uint64, entries iter.Seq2[Entry, 
 	if err == nil {
 		err = writePart(f, tail.parts+1, since, store, last, entries)
 	}
+	if err == nil {
+		err = f.Sync()
+	}
 	if err != nil {
 		err = errors.Join(err, f.Truncate(tail.end))
 	}
 	return errors.Join(err, f.Close())
 }
 
-func replaceFile(path, store string, last uint64, entries iter.Seq2[Entry, error]) error {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // fails, as it should, once the file is renamed
-	err = writePart(f, 1, 0, store, last, entries)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-// writePart writes a snapshot segment and syncs it.
-func writePart(f *os.File, number int, after uint64, store string, last uint64, entries iter.Seq2[Entry, error]) error {
-	w := bufio.NewWriterSize(f, 256<<10)
+// writePart writes a snapshot segment.
+func writePart(out io.Writer, number int, after uint64, store string, last uint64, entries iter.Seq2[Entry, error]) error {
+	w := bufio.NewWriterSize(out, 256<<10)
 	line := header{segment: number, after: after, snapshot: true, store: store}.append(nil)
 	if _, err := w.Write(line); err != nil {
 		return err
@@ -90,10 +81,7 @@ func writePart(f *os.File, number int, after uint64, store string, last uint64, 
 	if _, err := w.Write(appendFooter(line[:0], n, last)); err != nil {
 		return err
 	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	return f.Sync()
+	return w.Flush()
 }
 
 // ReadFileTail reads the file at path to its end. The error wraps ErrDamaged if

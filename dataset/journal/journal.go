@@ -7,7 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
+
+	"retort/internal/files"
 )
 
 // Journal appends to the last segment. It is for one goroutine.
@@ -41,7 +42,7 @@ func open(dir string) (*Journal, error) {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, err
 		}
-		err = syncDir(filepath.Dir(dir))
+		err = files.SyncDir(filepath.Dir(dir))
 	}
 	if err != nil {
 		return nil, err
@@ -122,7 +123,7 @@ func (j *Journal) begin(number int) error {
 		err = f.Sync()
 	}
 	if err == nil {
-		err = syncDir(j.dir)
+		err = files.SyncDir(j.dir)
 	}
 	if err != nil {
 		return errors.Join(err, f.Close(), os.Remove(path))
@@ -239,17 +240,4 @@ func (j *Journal) Close() error {
 		return nil
 	}
 	return j.f.Close()
-}
-
-// syncDir makes the names in dir durable.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil // it cannot sync folders, and journals their names itself
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

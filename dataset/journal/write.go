@@ -6,6 +6,8 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+
+	"retort/internal/files"
 )
 
 // Write makes a journal of entries, the latest version of each record, in dir,
@@ -43,7 +45,7 @@ func write(dir string, last uint64, entries iter.Seq2[Entry, error]) (err error)
 	if err := w.end(); err != nil {
 		return err
 	}
-	return syncDir(dir)
+	return files.SyncDir(dir)
 }
 
 // writer makes the segments of a snapshot, one after the other.

@@ -10,6 +10,8 @@ import (
 	"runtime"
 	"syscall"
 	"time"
+
+	"retort/internal/files"
 )
 
 // Path is where the socket of the store in dir lies.
@@ -45,7 +47,7 @@ func listen(path string) (l net.Listener, remove func(), err error) {
 		remove()
 		return nil, nil, err
 	}
-	if err := replaceFile(path, address); err != nil {
+	if err := files.Write(path, []byte(address)); err != nil {
 		l.Close()
 		remove()
 		return nil, nil, err
@@ -103,20 +105,4 @@ func addressOf(path string) (string, error) {
 		err = fmt.Errorf("file %q holds no address", path)
 	}
 	return string(address), err
-}
-
-// replaceFile writes text to path; it appears whole or not at all.
-func replaceFile(path, text string) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".socket-") // mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(text)
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-	}
-	return err
 }

@@ -4,12 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
-	"runtime"
+
+	"retort/internal/files"
 )
 
 // Find returns how many lines of the file at path drop chooses. Lines are given
@@ -24,7 +23,7 @@ func Lines(path string, drop func(line []byte) bool) (dropped int, err error) {
 	if dropped, err = Find(path, drop); err != nil || dropped == 0 {
 		return 0, err
 	}
-	err = replace(path, func(w io.Writer) error {
+	err = files.Replace(path, func(w io.Writer) error {
 		dropped, err = splitFile(path, drop, w)
 		return err
 	})
@@ -81,7 +80,7 @@ func (f *Forgotten) Lists(path string) (removed int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	return removed, Replace(path, append(data, '\n'))
+	return removed, files.Write(path, append(data, '\n'))
 }
 
 // FindLists returns how many IDs Lists would take out.
@@ -123,48 +122,4 @@ func (f *Forgotten) withoutIDs(path string) (doc map[string]json.RawMessage, rem
 		doc[countField], err = json.Marshal(before + removed)
 	}
 	return doc, removed, err
-}
-
-// Replace gives the file at path this content, on disk and all at once. Its mode
-// stays, or is 0600 where there is none yet.
-func Replace(path string, data []byte) error {
-	return replace(path, func(w io.Writer) error {
-		_, err := w.Write(data)
-		return err
-	})
-}
-
-func replace(path string, write func(io.Writer) error) error {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, ".scrub-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // after the rename there is nothing of that name
-	err = write(f)
-	if info, statErr := os.Stat(path); err == nil && statErr == nil {
-		err = f.Chmod(info.Mode().Perm())
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(dir)
-}
-
-// syncDir makes the names in dir durable.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil // it cannot sync folders, and journals their names itself
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
