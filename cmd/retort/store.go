@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"iter"
 	"os"
 
 	"retort/dataset"
@@ -11,19 +10,7 @@ import (
 
 // exampleStore is what the verbs do with the store of examples, whether this
 // process holds it or another one does.
-type exampleStore interface {
-	Get(ctx context.Context, id string) (dataset.Example, error)
-	All(ctx context.Context, f dataset.Filter) iter.Seq2[dataset.Example, error]
-	Put(ctx context.Context, examples ...dataset.Example) (stored int, err error)
-	Rate(ctx context.Context, id string, stars int) (dataset.Example, error)
-	Prefer(ctx context.Context, p dataset.Preference) (worse, better dataset.Example, err error)
-	Stats(ctx context.Context) (dataset.Stats, error)
-	PutQueries(ctx context.Context, queries ...dataset.Query) error
-	Queries(ctx context.Context) iter.Seq2[dataset.Query, error]
-	Verify(ctx context.Context) (dataset.Report, error)
-	Forget(ctx context.Context, ids ...string) (n int, err error)
-	Backup(ctx context.Context, path string) (dataset.BackupReport, error)
-}
+type exampleStore = socket.Methods
 
 // store opens the store and serves it to other processes until closeStore, or
 // reaches it through the process that holds it.

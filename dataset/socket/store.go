@@ -17,8 +17,9 @@ import (
 // because the last holder was killed.
 const patience = 10 * time.Second
 
-// holder is what holds a store, or reaches the process that does.
-type holder interface {
+// Methods are what may be done with a store, whether this process holds it or
+// another one does: those of dataset.Store, but for Close.
+type Methods interface {
 	Get(ctx context.Context, id string) (dataset.Example, error)
 	All(ctx context.Context, f dataset.Filter) iter.Seq2[dataset.Example, error]
 	Put(ctx context.Context, examples ...dataset.Example) (stored int, err error)
@@ -30,6 +31,11 @@ type holder interface {
 	Verify(ctx context.Context) (dataset.Report, error)
 	Forget(ctx context.Context, ids ...string) (n int, err error)
 	Backup(ctx context.Context, path string) (dataset.BackupReport, error)
+}
+
+// holder is what holds a store, or reaches the process that does.
+type holder interface {
+	Methods
 	Close() error
 }
 
