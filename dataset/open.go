@@ -12,6 +12,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"retort/dataset/journal"
+	"retort/internal/files"
 )
 
 const (
@@ -47,7 +48,7 @@ func Open(dir string, opts Options) (*Store, error) {
 func newStore(dir string, opts Options) *Store {
 	s := &Store{dir: dir, policy: opts.Policy, free: opts.free, log: &badgerLog{}}
 	if s.free == nil {
-		s.free = freeSpace
+		s.free = files.FreeSpace
 	}
 	return s
 }
@@ -88,7 +89,11 @@ func (s *Store) claim() (err error) {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return err
 	}
-	if s.lock, err = lock(filepath.Join(s.dir, lockFile)); err != nil {
+	s.lock, err = files.TryLock(filepath.Join(s.dir, lockFile))
+	if errors.Is(err, files.ErrLocked) {
+		return ErrBusy
+	}
+	if err != nil {
 		return err
 	}
 	return adopt(s.dir)

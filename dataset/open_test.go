@@ -187,21 +187,3 @@ func TestStore_Verify_isThorough(t *testing.T) {
 		})
 	}
 }
-
-// The lock is the store's own: the files are looked at before Badger locks them.
-func TestLock_isExclusive(t *testing.T) {
-	path := filepath.Join(t.TempDir(), lockFile)
-	held, err := lock(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := lock(path); !errors.Is(err, ErrBusy) {
-		t.Errorf("second lock: %v, want ErrBusy", err)
-	}
-	held.Close()
-	again, err := lock(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	again.Close()
-}

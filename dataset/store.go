@@ -18,7 +18,7 @@ type Options struct {
 	// Policy scores what is stored and rated. Zero is DefaultPolicy.
 	Policy Policy
 
-	free func(dir string) (uint64, error) // bytes; freeSpace, but for tests
+	free func(dir string) (uint64, error) // bytes; files.FreeSpace, but for tests
 }
 
 // Store keeps examples. Its methods may be called from several goroutines.

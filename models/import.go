@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"retort/internal/files"
 	"retort/models/gguf"
 )
 
@@ -211,7 +212,7 @@ func copyFile(ctx context.Context, dst io.Writer, path string, progress func(don
 
 // needSpace reports an error if n bytes cannot be written below dir.
 func needSpace(dir string, n int64) error {
-	free, err := freeSpace(dir)
+	free, err := files.FreeSpace(dir)
 	if err != nil {
 		return err
 	}

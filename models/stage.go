@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"retort/internal/files"
 )
 
 // stage is a folder under a temporary name in which a model is put together.
@@ -27,19 +29,12 @@ func (r *Registry) step(name string) error {
 
 // locked runs f while no other process or goroutine changes the registry.
 func (r *Registry) locked(f func() error) error {
-	lock, err := openLock(filepath.Join(r.dir, lockFile))
+	lock, err := files.Lock(filepath.Join(r.dir, lockFile))
 	if err != nil {
 		return fmt.Errorf("lock models: %w", err)
 	}
 	defer lock.Close() // and with that unlocks
-	if err := flock(lock); err != nil {
-		return fmt.Errorf("lock models: %w", err)
-	}
 	return f()
-}
-
-func openLock(path string) (*os.File, error) {
-	return os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 }
 
 // newStage makes an empty stage. It holds the registry's lock meanwhile, so
@@ -53,10 +48,8 @@ func (r *Registry) newStage() (*stage, error) {
 		if s.dir, err = os.MkdirTemp(r.dir, tempPrefix); err != nil {
 			return err
 		}
-		if s.lock, err = openLock(filepath.Join(s.dir, lockFile)); err != nil {
-			return err
-		}
-		return flock(s.lock)
+		s.lock, err = files.Lock(filepath.Join(s.dir, lockFile))
+		return err
 	})
 	if err != nil {
 		s.drop()
@@ -108,7 +101,7 @@ func (s *stage) publish(m Manifest) error {
 	if err := s.r.step("sync stage"); err != nil {
 		return err
 	}
-	if err := syncDir(s.dir); err != nil {
+	if err := files.SyncDir(s.dir); err != nil {
 		return err
 	}
 	if err := s.r.step("rename stage"); err != nil {
@@ -121,7 +114,7 @@ func (s *stage) publish(m Manifest) error {
 	if err := s.r.step("sync models"); err != nil {
 		return err
 	}
-	return syncDir(s.r.dir)
+	return files.SyncDir(s.r.dir)
 }
 
 // same looks for a model of that ID. It reports true when there is one with
@@ -162,13 +155,12 @@ func (r *Registry) clean() error {
 // cleanOne removes one stage or temporary file if it is a leftover. What cannot
 // be removed stays for the next time; it harms nobody.
 func (r *Registry) cleanOne(path string) {
-	lock, err := os.OpenFile(filepath.Join(path, lockFile), os.O_RDWR, 0)
+	lock, err := files.TryLock(filepath.Join(path, lockFile))
+	if errors.Is(err, files.ErrLocked) {
+		return // somebody works on it
+	}
 	if err == nil {
-		err = tryFlock(lock)
-		lock.Close()
-		if err != nil {
-			return // somebody works on it
-		}
+		lock.Close() // before the removal, for Windows
 	}
 	os.RemoveAll(path)
 }
@@ -188,7 +180,7 @@ func (r *Registry) discard(dir string) error {
 	if err := r.step("delete"); err != nil {
 		return err
 	}
-	return errors.Join(syncDir(r.dir), os.RemoveAll(temp))
+	return errors.Join(files.SyncDir(r.dir), os.RemoveAll(temp))
 }
 
 // writeJSON replaces the file at path in one step. The registry is locked.
@@ -222,5 +214,5 @@ func (r *Registry) writeJSON(path string, v any) error {
 	if err := r.step("sync " + filepath.Base(path)); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return files.SyncDir(filepath.Dir(path))
 }

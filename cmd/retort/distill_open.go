@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"retort/dataset"
+	"retort/internal/files"
 	"retort/llm"
 )
 
@@ -24,8 +26,8 @@ func (d *distill) open(ctx context.Context, c *cli.Context) (lock *os.File, err 
 		return nil, err
 	}
 	digest := digestOfTasks(d.list.tasks)
-	lock, ok, err := tryLock(filepath.Join(root, shortID(digest)+".lock"))
-	if err == nil && !ok {
+	lock, err = files.TryLock(filepath.Join(root, shortID(digest)+".lock"))
+	if errors.Is(err, files.ErrLocked) {
 		err = withHint(fmt.Errorf("%w: another process asks these tasks", dataset.ErrBusy), "wait for it to end")
 	}
 	if err != nil {

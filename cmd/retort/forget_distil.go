@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"retort/internal/files"
 	"retort/internal/scrub"
 )
 
@@ -95,13 +96,13 @@ func (r *retort) lockJob(dir string) (io.Closer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read distil job %q: %w", filepath.Base(dir), err)
 	}
-	lock, free, err := tryLock(filepath.Join(filepath.Dir(dir), shortID(job.Digest)+".lock"))
-	switch {
-	case err != nil:
-		return nil, err
-	case !free:
-		return nil, withHint(partial("distil job %s is going on with some of these examples: they stay until that ends", filepath.Base(dir)),
+	lock, err := files.TryLock(filepath.Join(filepath.Dir(dir), shortID(job.Digest)+".lock"))
+	if errors.Is(err, files.ErrLocked) {
+		err = withHint(partial("distil job %s is going on with some of these examples: they stay until that ends", filepath.Base(dir)),
 			"wait for it or interrupt it; then do this again")
+	}
+	if err != nil {
+		return nil, err
 	}
 	return lock, nil
 }

@@ -13,7 +13,7 @@ var mayImport = map[string][]string{
 	"llm":                     nil,
 	"llm/llmtest":             {"llm"},
 	"models/gguf":             nil,
-	"models":                  {"models/gguf"},
+	"models":                  {"models/gguf", "internal/files"},
 	"models/ollamastore":      nil,
 	"local/ollama/ollamatest": nil, // for tests alone
 	"scripts":                 nil,
@@ -22,7 +22,7 @@ var mayImport = map[string][]string{
 	"internal/files":          nil,
 	"internal/rawbadger":      nil,
 	"internal/scrub":          {"llm", "dataset", "internal/files"},
-	"internal/setup":          {"models"},
+	"internal/setup":          {"models", "internal/files"},
 	"internal/setup/realtest": nil, // a test alone
 	"models/gguf/gguftest":    {"models/gguf"},
 	"local/llamacpp":          {"llm", "models/gguf"},

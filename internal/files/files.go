@@ -1,5 +1,5 @@
-// Package files writes files that are on disk, whole, once they have their name,
-// and tells their digest.
+// Package files is what several packages do with the disk: files that are there,
+// whole, once they have their name; digests, locks and free space.
 package files
 
 import (

@@ -85,7 +85,7 @@ func testEngine(t *testing.T, w world, archive []byte) *engine {
 	return e
 }
 
-func files(t *testing.T, dir string) string {
+func tree(t *testing.T, dir string) string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -133,13 +133,13 @@ func TestEngine_fromNPM(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = "LICENSE libggml.dylib libggml.metal.v0.4.0.dylib libllama.so libllama.v0.4.0.so package.json"
-	if got := files(t, EngineDir(e.Home)); got != want {
+	if got := tree(t, EngineDir(e.Home)); got != want {
 		t.Errorf("engine holds %q, want %q", got, want)
 	}
 	if s := e.Status(t.Context()); !s.OK || s.Version != "v1" || s.Path != filepath.Join(EngineDir(e.Home), "libllama.so") {
 		t.Errorf("status after: %+v", s)
 	}
-	if got := files(t, tempRoot(e.Home)); got != "" {
+	if got := tree(t, tempRoot(e.Home)); got != "" {
 		t.Errorf("left behind: %s", got)
 	}
 	w.calls(t)
@@ -157,8 +157,8 @@ func TestEngine_officialBuildFirst(t *testing.T) {
 	if err := install(t, e.Home, e); err != nil {
 		t.Fatal(err)
 	}
-	if calls := w.calls(t); len(calls) != 0 || files(t, EngineDir(e.Home)) != "libllama.so" {
-		t.Errorf("calls %q, files %s", calls, files(t, EngineDir(e.Home)))
+	if calls := w.calls(t); len(calls) != 0 || tree(t, EngineDir(e.Home)) != "libllama.so" {
+		t.Errorf("calls %q, files %s", calls, tree(t, EngineDir(e.Home)))
 	}
 }
 
@@ -170,7 +170,7 @@ func TestEngine_nextSourceWhereOneDoesNotLoad(t *testing.T) {
 			return os.WriteFile(filepath.Join(dir, "libllama.so"), []byte("lib"), 0o644)
 		},
 		probe: func(dir string) error {
-			if files(t, dir) == "libllama.so" {
+			if tree(t, dir) == "libllama.so" {
 				return errors.New("needs GLIBC_9")
 			}
 			return nil
@@ -179,7 +179,7 @@ func TestEngine_nextSourceWhereOneDoesNotLoad(t *testing.T) {
 	if err := install(t, e.Home, e); err != nil {
 		t.Fatal(err)
 	}
-	if got := files(t, EngineDir(e.Home)); !strings.Contains(got, "v0.4.0") {
+	if got := tree(t, EngineDir(e.Home)); !strings.Contains(got, "v0.4.0") {
 		t.Errorf("engine holds %q, want npm's", got)
 	}
 }
@@ -239,7 +239,7 @@ func TestEngine_faults(t *testing.T) {
 			if _, err := os.Lstat(EngineDir(e.Home)); !errors.Is(err, os.ErrNotExist) {
 				t.Errorf("a folder engine is there: %v", err)
 			}
-			if got := files(t, tempRoot(e.Home)); got != "" {
+			if got := tree(t, tempRoot(e.Home)); got != "" {
 				t.Errorf("left behind: %s", got)
 			}
 		})
@@ -252,7 +252,7 @@ func TestUnpackEngine_bomb(t *testing.T) {
 	if err := unpackEngine(t.Context(), bytes.NewReader(archive), dir, 1<<20-1); !errors.Is(err, errArchive) {
 		t.Errorf("error %v, want errArchive", err)
 	}
-	if got := files(t, dir); got != "" {
+	if got := tree(t, dir); got != "" {
 		t.Errorf("unpacked %s", got)
 	}
 }
@@ -267,7 +267,7 @@ func FuzzUnpackEngine(f *testing.F) {
 			t.Fatal(err)
 		}
 		_ = unpackEngine(t.Context(), bytes.NewReader(gzipped(t, data)), dir, 1<<16)
-		if got := files(t, parent); got != "in" {
+		if got := tree(t, parent); got != "in" {
 			t.Errorf("written outside: %s", got)
 		}
 	})
@@ -279,7 +279,7 @@ func TestEngine_namedByTheUser(t *testing.T) {
 	e := newEngine(Options{Home: t.TempDir(), Engine: &fakeEngine{}, EngineDir: dir})
 	err := install(t, e.Home, e)
 	wantError(t, err, "RETORT_ENGINE_DIR", dir, "not there")
-	if got := files(t, dir); got != "" {
+	if got := tree(t, dir); got != "" {
 		t.Errorf("the user's folder was written to: %s", got)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "libllama.so"), []byte("lib"), 0o644); err != nil {

@@ -19,8 +19,12 @@ import (
 	"os"
 	"path/filepath"
 
+	"retort/internal/files"
 	"retort/models"
 )
+
+// lockFile is held while a set-up runs.
+const lockFile = "setup.lock"
 
 // Status is the state of one piece.
 type Status struct {
@@ -89,11 +93,14 @@ func Install(ctx context.Context, home string, pieces []Piece, p Progress) error
 	if err := os.MkdirAll(tempRoot(home), 0o755); err != nil {
 		return problem("set up", home, err)
 	}
-	unlock, err := lock(filepath.Join(home, "setup.lock"))
+	lock, err := files.TryLock(filepath.Join(home, lockFile))
+	if errors.Is(err, files.ErrLocked) {
+		err = ErrBusy
+	}
 	if err != nil {
 		return problem("set up", home, err)
 	}
-	defer unlock()
+	defer lock.Close()
 	if err := clearTemp(home); err != nil {
 		return problem("set up", home, err)
 	}

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"retort/internal/files"
 )
 
 func TestInstall_cancelKillsTheGroup(t *testing.T) {
@@ -45,7 +47,7 @@ func TestInstall_cancelKillsTheGroup(t *testing.T) {
 			if err := <-died; errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Error("the grandchild outlived the set-up")
 			}
-			if got := files(t, tempRoot(home)); got != "" {
+			if got := tree(t, tempRoot(home)); got != "" {
 				t.Errorf("left behind: %s", got)
 			}
 			w.unset(t, "hang-"+c.step)
@@ -79,12 +81,12 @@ func (w world) whenGrandchildLives(t *testing.T, do func()) <-chan error {
 
 func TestInstall_oneAtATime(t *testing.T) {
 	home := t.TempDir()
-	unlock, err := lock(filepath.Join(home, "setup.lock"))
+	lock, err := files.TryLock(filepath.Join(home, lockFile))
 	if err != nil {
 		t.Fatal(err)
 	}
 	wantError(t, Install(t.Context(), home, nil, Silent{}), "wait", "another set-up is running")
-	unlock()
+	lock.Close()
 	if err := Install(t.Context(), home, nil, Silent{}); err != nil {
 		t.Error(err)
 	}
@@ -95,8 +97,8 @@ func TestInstall_clearsWhatAKilledOneLeft(t *testing.T) {
 	if err := writeFile(filepath.Join(tempRoot(home), "1", "half"), strings.NewReader("x")); err != nil {
 		t.Fatal(err)
 	}
-	if err := Install(t.Context(), home, nil, Silent{}); err != nil || files(t, tempRoot(home)) != "" {
-		t.Errorf("%v; left behind: %s", err, files(t, tempRoot(home)))
+	if err := Install(t.Context(), home, nil, Silent{}); err != nil || tree(t, tempRoot(home)) != "" {
+		t.Errorf("%v; left behind: %s", err, tree(t, tempRoot(home)))
 	}
 }
 
@@ -188,8 +190,8 @@ func TestDiskFull_isNamed(t *testing.T) {
 func TestWriteFile_leavesNothingHalf(t *testing.T) {
 	dir := t.TempDir()
 	err := writeFile(filepath.Join(dir, "f"), counted(canceled(t), strings.NewReader("x"), Silent{}))
-	if !errors.Is(err, context.Canceled) || files(t, dir) != "" {
-		t.Errorf("error %v, files %q", err, files(t, dir))
+	if !errors.Is(err, context.Canceled) || tree(t, dir) != "" {
+		t.Errorf("error %v, files %q", err, tree(t, dir))
 	}
 }
 

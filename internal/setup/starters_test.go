@@ -96,7 +96,7 @@ func TestStarters_install(t *testing.T) {
 	if st := s.Status(t.Context()); !st.OK || st.Version != "tiny" || !strings.Contains(st.License, "tiny: Tiny Terms") {
 		t.Errorf("status after: %+v", st)
 	}
-	if got := files(t, cacheRoot(s.Home)) + files(t, tempRoot(s.Home)); got != "" {
+	if got := tree(t, cacheRoot(s.Home)) + tree(t, tempRoot(s.Home)); got != "" {
 		t.Errorf("left behind: %s", got)
 	}
 	w.calls(t)
@@ -173,7 +173,7 @@ func TestStarters_faults(t *testing.T) {
 			if after, err := s.Registry.List(); err != nil || len(after) != len(before) {
 				t.Errorf("models %v, %v; want those of before", after, err)
 			}
-			if got := files(t, tempRoot(s.Home)); got != "" {
+			if got := tree(t, tempRoot(s.Home)); got != "" {
 				t.Errorf("left behind: %s", got)
 			}
 			if s.Status(t.Context()).OK {
@@ -213,11 +213,11 @@ func TestStarters_foreignFolderIsLeftAlone(t *testing.T) {
 			w := newWorld(t, "python3")
 			s := testStarters(t, w)
 			c.put(t, s)
-			before := files(t, s.Registry.Dir("tiny"))
+			before := tree(t, s.Registry.Dir("tiny"))
 			w.calls(t)
 			wantError(t, install(t, s.Home, s), "move the folder away", `get model "tiny"`, c.words)
-			if calls := w.calls(t); len(calls) != 0 || files(t, s.Registry.Dir("tiny")) != before {
-				t.Errorf("calls %q, files %q of %q", calls, files(t, s.Registry.Dir("tiny")), before)
+			if calls := w.calls(t); len(calls) != 0 || tree(t, s.Registry.Dir("tiny")) != before {
+				t.Errorf("calls %q, files %q of %q", calls, tree(t, s.Registry.Dir("tiny")), before)
 			}
 		})
 	}

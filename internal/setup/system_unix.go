@@ -25,19 +25,3 @@ func killGroup(cmd *exec.Cmd) error {
 	}
 	return err
 }
-
-// lock takes the lock file at path, or fails with ErrBusy.
-func lock(path string) (unlock func(), err error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, ErrBusy
-		}
-		return nil, err
-	}
-	return func() { f.Close() }, nil
-}
