@@ -26,20 +26,21 @@ const (
 // Provider is a service that answers over the network. None is asked unless the
 // owner enabled it.
 type Provider struct {
-	Name          string `yaml:"-" json:"provider"`
-	Title         string `yaml:"title" json:"title"`
-	Enabled       bool   `yaml:"enabled" json:"enabled"`
-	API           string `yaml:"api" json:"api"`                                 // APIOpenAI, APIAnthropic or APIGoogle
-	BaseURL       string `yaml:"base_url" json:"base_url"`                       // empty: the API's own
-	Dialect       string `yaml:"dialect" json:"dialect,omitempty"`               // of APIOpenAI; empty: by the host
-	KeyEnv        string `yaml:"key_env" json:"key_env,omitempty"`               // environment variable with the key; empty: it wants none
-	Terms         string `yaml:"terms" json:"terms"`                             // TermsOpen or TermsRestricted
-	TermsNote     string `yaml:"terms_note" json:"terms_note,omitempty"`         // what restricts them
-	AllowTraining bool   `yaml:"allow_training" json:"allow_training"`           // the owner has read the terms and may train on its answers
-	Requests      int    `yaml:"requests_per_minute" json:"requests_per_minute"` // 0: no bound
-	Tokens        int    `yaml:"tokens_per_minute" json:"tokens_per_minute"`     // 0: no bound
-	CheckModel    string `yaml:"check_model" json:"check_model,omitempty"`       // a cheap one, for a trial call
-	Origin        string `yaml:"-" json:"origin"`                                // "catalogue" or "config.yaml"
+	Name          string  `yaml:"-" json:"provider"`
+	Title         string  `yaml:"title" json:"title"`
+	Enabled       bool    `yaml:"enabled" json:"enabled"`
+	API           string  `yaml:"api" json:"api"`                                           // APIOpenAI, APIAnthropic or APIGoogle
+	BaseURL       string  `yaml:"base_url" json:"base_url"`                                 // empty: the API's own
+	Dialect       string  `yaml:"dialect" json:"dialect,omitempty"`                         // of APIOpenAI; empty: by the host
+	KeyEnv        string  `yaml:"key_env" json:"key_env,omitempty"`                         // environment variable with the key; empty: it wants none
+	Terms         string  `yaml:"terms" json:"terms"`                                       // TermsOpen or TermsRestricted
+	TermsNote     string  `yaml:"terms_note" json:"terms_note,omitempty"`                   // what restricts them
+	AllowTraining bool    `yaml:"allow_training" json:"allow_training"`                     // the owner has read the terms and may train on its answers
+	Requests      int     `yaml:"requests_per_minute" json:"requests_per_minute"`           // 0: no bound
+	Tokens        int     `yaml:"tokens_per_minute" json:"tokens_per_minute"`               // 0: no bound
+	HedgeAfter    float64 `yaml:"hedge_after_seconds" json:"hedge_after_seconds,omitempty"` // ask twice where nothing comes for so long; 0: never
+	CheckModel    string  `yaml:"check_model" json:"check_model,omitempty"`                 // a cheap one, for a trial call
+	Origin        string  `yaml:"-" json:"origin"`                                          // "catalogue" or "config.yaml"
 }
 
 // Offer is a model of a Provider. Costs are dollars per 1,000 tokens; nil where no
@@ -210,6 +211,8 @@ func (p Provider) check() error {
 		return errors.New("base_url is missing")
 	case p.Requests < 0 || p.Tokens < 0:
 		return errors.New("a rate is negative")
+	case !(p.HedgeAfter >= 0 && p.HedgeAfter <= 3600):
+		return fmt.Errorf("hedge_after_seconds is %v, want 0 to 3600", p.HedgeAfter)
 	}
 	return nil
 }

@@ -111,6 +111,7 @@ func TestOffers_WithRefuses(t *testing.T) {
 		"providers: {lab: {base_url: \"http://x\", api: soap}}":              `api is "soap"`,
 		"providers: {openai: {terms: none}}":                                 `terms is "none"`,
 		"providers: {openai: {requests_per_minute: -1}}":                     "negative",
+		"providers: {openai: {hedge_after_seconds: -1}}":                     "want 0 to 3600",
 		"models: {nobody/x: {}}":                                             `no provider "nobody"`,
 		"models: {openai/x: {input_cost_per_1k: 1}}":                         "one cost",
 		"models: {openai/x: {input_cost_per_1k: -1, output_cost_per_1k: 1}}": "input_cost_per_1k is -1",

@@ -18,7 +18,7 @@ func (d *distill) openModels(ctx context.Context, c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	d.remotes.retryIf = isRefused // one question, one charge
+	d.remotes.retryIf, d.remotes.payOnce = isRefused, true // one question, one charge
 	s := d.job.Settings
 	ids := d.job.Members
 	if len(ids) == 0 {

@@ -32,6 +32,10 @@ type remotes struct {
 	// retryIf limits what is asked again of models opened from now on; see
 	// wrap.RetryOptions.
 	retryIf func(error) bool
+
+	// payOnce forbids hedging of models opened from now on: what was reserved for a
+	// question is for one request.
+	payOnce bool
 }
 
 type providerShare struct {
@@ -136,6 +140,9 @@ func (s *remotes) wrapped(m llm.Model, o models.Offer, p models.Provider) llm.Mo
 	}
 	m = wrap.Timeout(m, wrap.Timeouts{First: first, Between: time.Minute, Total: 15 * time.Minute})
 	m = wrap.Breaker(wrap.Limit(m, share.limiter), wrap.BreakerOptions{})
+	if !s.payOnce {
+		m = wrap.Hedge(m, time.Duration(p.HedgeAfter*float64(time.Second)), &share.budget)
+	}
 	return wrap.Price(wrap.Retry(m, wrap.RetryOptions{Budget: &share.budget, If: s.retryIf}), ratesOf(o, p))
 }
 

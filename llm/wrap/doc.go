@@ -1,15 +1,15 @@
 // Package wrap has what stands between a caller and a remote model, one thing
 // each: Timeout bounds the phases of an answer, Limit keeps to a provider's rates,
-// Breaker leaves a model alone that is down, Retry asks again where that may help,
-// Price says what an answer cost. Each takes a llm.Model and returns one with the
-// same ID. The order that makes sense, from the outside in:
+// Breaker leaves a model alone that is down, Hedge asks a slow one twice, Retry asks
+// again where that may help, Price says what an answer cost. Each takes a llm.Model
+// and returns one with the same ID. The order that makes sense, from the outside in:
 //
-//	Price(Retry(Breaker(Limit(Timeout(model)))))
+//	Price(Retry(Hedge(Breaker(Limit(Timeout(model))))))
 //
 // so that every attempt counts against the rates, and a model that is down is not
-// asked again. There is no hedging, by which a second request is sent when the
-// first is slow: it doubles the price of every slow answer, and an ensemble, which
-// asks several models and drops the last, is the better hedge.
+// asked again. Hedging is for those who ask for it: it doubles the price of every
+// slow answer, and an ensemble, which asks several models and drops the last, is
+// the better hedge.
 //
 // Abilities beyond Generate are reached with llm.As as ever; they go past the
 // wrappers. Remote models have none that asks the service.

@@ -54,6 +54,7 @@ func TestWrappers_passTheExam(t *testing.T) {
 	llmtest.TestModel(t, func(*testing.T) llm.Model {
 		m := wrap.Timeout(&llmtest.Script{}, wrap.Timeouts{First: time.Minute, Between: time.Minute, Total: time.Minute})
 		m = wrap.Breaker(wrap.Limit(m, wrap.NewLimiter(6000, 0)), wrap.BreakerOptions{})
+		m = wrap.Hedge(m, time.Microsecond, nil)
 		return wrap.Price(wrap.Retry(m, wrap.RetryOptions{}), &wrap.Rates{})
 	}, llmtest.Options{})
 }
