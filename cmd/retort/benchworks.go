@@ -134,7 +134,7 @@ func (s *benchSides) streams(name string, first int, a bench.Ask) (bench.Work, [
 			return bench.Generate(ctx, s.ours, a)
 		}
 	}
-	w := bench.Work{Arms: []bench.Arm{s.own(oursArm, s.ours, ours(first)), s.own(againArm, s.ours, ours(first+1))}}
+	w := bench.Work{Output: a.Output, Arms: []bench.Arm{s.own(oursArm, s.ours, ours(first)), s.own(againArm, s.ours, ours(first+1))}}
 	row := func(peer string, target float64) bench.Row {
 		return bench.Row{Name: name, Ours: oursArm, Peer: peer, Figure: bench.DecodeRate, Unit: "tok/s", Goal: bench.AtLeast, Target: target}
 	}
@@ -171,7 +171,7 @@ func (s *benchSides) samplesWork(context.Context) (bench.Work, []bench.Row, erro
 			return run(ctx, m, a)
 		}
 	}
-	w := bench.Work{Cold: true, Arms: []bench.Arm{s.own(oursArm, s.ours, ours(s.ours, bench.GenerateN)),
+	w := bench.Work{Cold: true, Output: samplesOutput * samplesAnswers, Arms: []bench.Arm{s.own(oursArm, s.ours, ours(s.ours, bench.GenerateN)),
 		s.own(oneByOneArm, s.uncached, ours(s.uncached, bench.GenerateEach))}}
 	row := func(peer string, target float64) bench.Row {
 		return bench.Row{Name: "8 samples of one prompt", Ours: oursArm, Peer: peer, Figure: bench.WallTime, Unit: "s", Goal: bench.AtMost, Target: target}

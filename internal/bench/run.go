@@ -99,12 +99,13 @@ func (r *runner) work(ctx context.Context, w Work) error {
 				return err
 			}
 			round.Round = i
-			round.Dropped = round.Foreign > MaxForeign && !r.opts.Force
+			busy := round.Foreign > MaxForeign && !r.opts.Force
+			round.Dropped = busy || w.short(round) && try < retriesPerRound // after that the row says what is wrong
 			r.out = append(r.out, round)
 			if !round.Dropped {
 				break
 			}
-			if try == retriesPerRound {
+			if busy && try >= retriesPerRound {
 				return fmt.Errorf("%w: other programs used %.0f %% of it during round %d", ErrLoaded, 100*round.Foreign, i)
 			}
 			r.done = done

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -93,6 +94,51 @@ func TestRun_refusesABusyMachine(t *testing.T) {
 			t.Errorf("waited %v", waited)
 		}
 	})
+}
+
+func TestRun_measuresAShortRoundAgain(t *testing.T) {
+	for name, tc := range map[string]struct {
+		output  []int // tokens of each try
+		rounds  int
+		dropped int
+	}{
+		"never short": {[]int{8, 8}, 2, 0},
+		"once":        {[]int{5, 8, 8}, 3, 1},
+		"always":      {[]int{5, 5, 5, 5, 8}, 5, 3}, // the fourth try stays, and fails its row
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var m machine
+				var log, prompts []string
+				arm := m.arm("a", &log)
+				full := arm.Run
+				arm.Run = func(ctx context.Context, n int) (Sample, error) {
+					prompts = append(prompts, fmt.Sprint(n))
+					s, err := full(ctx, n)
+					if n >= 0 {
+						s.Output = tc.output[n]
+					}
+					return s, err
+				}
+				r := m.runner(Options{Rounds: 2})
+				if err := r.work(t.Context(), Work{Output: 8, Cold: true, Arms: []Arm{arm}}); err != nil {
+					t.Fatal(err)
+				}
+				dropped := 0
+				for _, round := range r.out {
+					if round.Dropped {
+						dropped++
+					}
+				}
+				if len(r.out) != tc.rounds || dropped != tc.dropped || r.out[len(r.out)-1].Round != 1 {
+					t.Errorf("%d rounds of which %d dropped, want %d and %d: %+v", len(r.out), dropped, tc.rounds, tc.dropped, r.out)
+				}
+				if slices.Sort(prompts); len(slices.Compact(prompts)) != tc.rounds {
+					t.Errorf("a prompt was asked twice: %v", prompts)
+				}
+			})
+		})
+	}
 }
 
 func TestRun_forceMarksTheResult(t *testing.T) {

@@ -37,6 +37,7 @@ type Work struct {
 	Rounds  int  // 0 is as many as Options say
 	Untimed bool // what is measured does not depend on what other programs use
 	Cold    bool // without a warm-up: rounds are so long that settling is enough
+	Output  int  // tokens that each arm is to write; 0: any. A server that cannot be kept from ending early may write fewer
 }
 
 // warmUps is how many rounds run before the first that is kept.
@@ -54,6 +55,16 @@ func (w Work) rounds(usual int) int {
 	return usual
 }
 
+// short reports whether an arm wrote another number of tokens than it was to.
+func (w Work) short(r Round) bool {
+	for _, f := range r.Arms {
+		if w.Output > 0 && f.OutputTokens != w.Output {
+			return true
+		}
+	}
+	return false
+}
+
 // Round is one round as it was measured.
 type Round struct {
 	Work    string            `json:"work"`
@@ -61,7 +72,7 @@ type Round struct {
 	Order   []string          `json:"order"`
 	Arms    map[string]Figure `json:"arms"`
 	Foreign float64           `json:"foreign"`           // the most that others used during an arm, as a share of the machine
-	Dropped bool              `json:"dropped,omitempty"` // others used too much: measured again
+	Dropped bool              `json:"dropped,omitempty"` // others used too much, or an arm wrote too few tokens: measured again
 	Failed  map[string]string `json:"failed,omitempty"`  // arms that failed, and why
 }
 
