@@ -9,6 +9,13 @@ import (
 	"github.com/dgraph-io/badger/v4/options"
 )
 
+// oneLevel is how many bytes of tables lie on one level, behind those that were
+// written last. Examples come in the order of their keys, so each is moved there
+// once, and not again from level to level: that makes imports a third to a half
+// faster. What it costs is that changes to many examples all over a store move all
+// of it, hence the bound.
+const oneLevel = 4 << 30
+
 func badgerOptions(dir string, log badger.Logger) badger.Options {
 	opts := badger.DefaultOptions(dir).
 		WithLogger(log).
@@ -23,7 +30,8 @@ func badgerOptions(dir string, log badger.Logger) badger.Options {
 		WithBlockCacheSize(16 << 20).
 		WithValueThreshold(1 << 20).   // above MaxExampleSize: values stay in the tables
 		WithValueLogFileSize(1 << 20). // hence not used; the least that Badger allows
-		WithBaseTableSize(4 << 20)
+		WithBaseTableSize(16 << 20).
+		WithBaseLevelSize(oneLevel)
 	// Tables of one size on all levels: those of the lowest one would have 64 times as
 	// much, and several of them are built in memory at the same time.
 	opts.TableSizeMultiplier = 1
