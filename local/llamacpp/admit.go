@@ -54,21 +54,14 @@ func (s *scheduler) coming(b *branch) bool {
 // start gives b a sequence with as much of its tokens as is decoded already
 // anywhere.
 func (s *scheduler) start(b *branch) {
-	most := b.borrowable()
-	entry, n := s.cache.match(b.tokens[:most])
-	src := noSeq
-	if entry != nil {
-		src = entry.seq
-	}
-	for _, r := range s.running {
-		if k := min(commonPrefix(r.tokens, b.tokens[:most]), r.done); k > n {
-			src, n, entry = r.seq, k, nil
-		}
-	}
-	if entry != nil {
-		s.cache.touch(entry)
-	}
 	b.seq, s.free = s.free[len(s.free)-1], s.free[:len(s.free)-1]
+	src, n := s.source(b)
+	if s.lim.shelf > 0 && len(b.tokens)-n >= minShelved {
+		if n < minPrefix { // not worth keeping its source back
+			src, n = noSeq, 0
+		}
+		s.shelve(b.seq, src)
+	}
 	b.done = n
 	s.dev.share(src, b.seq, 0, n)
 	if !b.job.started {
@@ -76,4 +69,31 @@ func (s *scheduler) start(b *branch) {
 		b.job.cached = n
 	}
 	s.running = append(s.running, b)
+}
+
+// source finds the sequence that holds most of what b begins with, and how much
+// that is. The sequence of b is empty.
+func (s *scheduler) source(b *branch) (seq, n int) {
+	most := b.borrowable()
+	seq = noSeq
+	entry, n := s.cache.match(b.tokens[:most])
+	if entry != nil && entry.saved != nil && n < minPrefix { // not worth the way
+		entry, n = nil, 0
+	}
+	if entry != nil {
+		seq = entry.seq
+	}
+	for _, r := range s.running {
+		if k := min(commonPrefix(r.tokens, b.tokens[:most]), r.done); k > n {
+			seq, n, entry = r.seq, k, nil
+		}
+	}
+	if entry == nil {
+		return seq, n
+	}
+	if !s.unshelve(entry, b.seq) {
+		return s.source(b)
+	}
+	s.cache.touch(entry)
+	return seq, n
 }

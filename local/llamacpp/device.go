@@ -33,6 +33,13 @@ type device interface {
 	share(src, dst, from, to int)
 	// truncate drops the positions of seq from n on.
 	truncate(seq, n int)
+	// save returns a copy of the n positions that seq holds, which restore gives
+	// to a sequence; nil if that cannot be had. Both need an empty sequence on
+	// the way, and leave it empty.
+	save(seq, n, spare int) [][]byte
+	// restore gives seq, which is empty, the n positions that save returned. False
+	// if that fails, for lack of room: then seq is empty still.
+	restore(seq, n, spare int, saved [][]byte) bool
 }
 
 // row is one token to decode.
@@ -49,6 +56,7 @@ type llamaDevice struct {
 	mem     llama.Memory
 	batch   llama.Batch
 	vocab   int         // tokens in the vocabulary
+	window  int         // tokens of the sliding window; 0 without one
 	keeper  int         // the sequence that holds every cell once more; noSeq without a sliding window
 	live    map[int]int // of each other sequence, how many positions it has
 	abort   *abortFlag
@@ -247,7 +255,7 @@ func (e *Engine) newDevice(m *Model, lim limits, cells int) (*llamaDevice, error
 	p.NCtx = uint32(cells)
 	p.NBatch, p.NUbatch = uint32(lim.rows), uint32(lim.rows)
 	p.NSeqMax = uint32(lim.seqs + lim.cached)
-	if llama.ModelNSWA(m.handle) > 0 {
+	if d.window = int(llama.ModelNSWA(m.handle)); d.window > 0 {
 		d.keeper = int(p.NSeqMax)
 		p.NSeqMax++
 	}

@@ -64,6 +64,9 @@ func estimate(path string, opts Options, onGPU bool) (host, gpu need, err error)
 	vocabulary, _ := meta.Len("tokenizer.ggml.tokens")
 	logits := uint64(lim.seqs+lim.cached) * uint64(vocabulary) * 4
 	host, gpu = split(run, uint64(meta.Size()), logits, onGPU)
+	if !onGPU {
+		host.context += uint64(run.Devices[0].KVCache.Sum()) * uint64(lim.shelf) / uint64(cells)
+	}
 	for _, a := range opts.Adapters {
 		file, err := gguf.Open(a.Path)
 		if err != nil {

@@ -1,6 +1,7 @@
 package llamacpp
 
 import (
+	"encoding/binary"
 	"fmt"
 	"hash/fnv"
 	"testing"
@@ -19,6 +20,7 @@ type fakeDevice struct {
 	before        func(n int)   // called before each decode with its number
 	fail          map[int]error // by number of the decode
 	peak          int           // most cells in use
+	saves         int
 }
 
 const fakeVocab = 40
@@ -80,6 +82,38 @@ func (d *fakeDevice) truncate(seq, n int) {
 		return
 	}
 	d.seqs[seq] = d.seqs[seq][:n:n]
+}
+
+func (d *fakeDevice) save(seq, n, spare int) [][]byte {
+	d.saves++
+	d.checkEmpty(spare)
+	if len(d.seqs[seq]) != n {
+		d.t.Errorf("save %d tokens of sequence %d, which has %d", n, seq, len(d.seqs[seq]))
+	}
+	var saved []byte
+	for _, c := range d.seqs[seq] {
+		saved = binary.LittleEndian.AppendUint32(saved, uint32(*c))
+	}
+	return [][]byte{saved}
+}
+
+func (d *fakeDevice) restore(seq, n, spare int, saved [][]byte) bool {
+	d.checkEmpty(seq)
+	d.checkEmpty(spare)
+	if d.used()+n > d.cells {
+		return false
+	}
+	for i := range n {
+		d.seqs[seq] = append(d.seqs[seq], new(int32(binary.LittleEndian.Uint32(saved[0][4*i:]))))
+	}
+	d.peak = max(d.peak, d.used())
+	return true
+}
+
+func (d *fakeDevice) checkEmpty(seq int) {
+	if n := len(d.seqs[seq]); n > 0 {
+		d.t.Errorf("sequence %d has %d tokens, want none", seq, n)
+	}
 }
 
 // used counts the cells that some sequence holds.

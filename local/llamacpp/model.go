@@ -169,6 +169,9 @@ func (m *Model) prepare(opts Options) error {
 		return nil
 	}
 	lim, cells := opts.limits(m.contextSize)
+	if m.settings.layers > 0 {
+		lim.shelf = 0 // what a GPU holds stays there
+	}
 	if m.dev, err = m.engine.newDevice(m, lim, cells); err != nil {
 		return err
 	}
@@ -195,9 +198,9 @@ func contextSize(want, trained int) (int, error) {
 // has. One full conversation fits always, and so do a thousand tokens for each
 // prefix and a hundred for each answer: when that is not enough prefixes are
 // dropped, and then requests take turns. A cell of the starter models is 18 to
-// 23 KB, so the default is about 200 MB. The library takes the memory for the
-// logits of every sequence at once, which is 1 MB each for the largest
-// vocabularies.
+// 23 KB, so the default is about 200 MB, and half as much again for the shelf when
+// it is full. The library takes the memory for the logits of every sequence at
+// once, which is 1 MB each for the largest vocabularies.
 func (o *Options) limits(context int) (limits, int) {
 	parallel, prefixes := cmp.Or(o.Parallel, defaultParallel), max(0, cmp.Or(o.Prefixes, defaultPrefixes))
 	most := int(llama.MaxParallelSequences())
@@ -205,6 +208,7 @@ func (o *Options) limits(context int) (limits, int) {
 		queue: cmp.Or(o.MaxQueue, defaultQueue)}
 	lim.seqs = min(2*parallel, most-lim.cached)
 	cells := max(context, prefixes*1024+parallel*128)
+	lim.shelf = cells / 2
 	return lim, (cells + 255) / 256 * 256
 }
 

@@ -41,6 +41,12 @@ func (p *phases) truncate(seq, n int) {
 	p.upkeep += time.Since(begun)
 }
 
+func (p *phases) save(seq, n, spare int) [][]byte {
+	begun := time.Now()
+	defer func() { p.upkeep += time.Since(begun) }()
+	return p.device.save(seq, n, spare)
+}
+
 // finds is a prompt of exactly that many tokens, which any model goes on with.
 func finds(b *testing.B, m *Model, which, tokens int) string {
 	var text strings.Builder

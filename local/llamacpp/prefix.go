@@ -1,5 +1,7 @@
 package llamacpp
 
+import "slices"
+
 // minPrefix is the least number of tokens worth keeping or waiting for: less
 // is decoded in the time that one answer token takes.
 const minPrefix = 32
@@ -8,8 +10,9 @@ const minPrefix = 32
 type prefix struct {
 	tokens []int32
 	seq    int
-	used   uint64 // clock of the last use
-	shared bool   // several prompts went on differently from its end
+	used   uint64   // clock of the last use
+	shared bool     // several prompts went on differently from its end
+	saved  [][]byte // what seq held, while it is on the shelf; nil while seq holds it
 }
 
 // prefixCache remembers which beginnings of prompts are decoded, and in which
@@ -90,7 +93,7 @@ func shortTail(tail, n int) bool { return tail <= max(minPrefix, n/4) }
 func (c *prefixCache) add(prompt []int32) change {
 	ch := change{total: len(prompt)}
 	if len(c.free) == 0 {
-		ch.evict = c.evict()
+		ch.evict = c.evict(func(*prefix) bool { return true })
 	}
 	e := &prefix{tokens: prompt, seq: c.free[len(c.free)-1]}
 	c.free = c.free[:len(c.free)-1]
@@ -100,22 +103,25 @@ func (c *prefixCache) add(prompt []int32) change {
 	return ch
 }
 
-// evict forgets the entry that was used longest ago and returns it; nil if the
-// cache is empty.
-func (c *prefixCache) evict() *prefix {
-	if len(c.entries) == 0 {
-		return nil
-	}
-	old := 0
-	for i, e := range c.entries {
-		if e.used < c.entries[old].used {
-			old = i
+// evict forgets the entry that was used longest ago of those that may go, and
+// returns it; nil if there is none.
+func (c *prefixCache) evict(may func(*prefix) bool) *prefix {
+	var old *prefix
+	for _, e := range c.entries {
+		if may(e) && (old == nil || e.used < old.used) {
+			old = e
 		}
 	}
-	e := c.entries[old]
-	c.entries = append(c.entries[:old], c.entries[old+1:]...)
+	if old != nil {
+		c.drop(old)
+	}
+	return old
+}
+
+// drop forgets an entry.
+func (c *prefixCache) drop(e *prefix) {
+	c.entries = slices.DeleteFunc(c.entries, func(x *prefix) bool { return x == e })
 	c.free = append(c.free, e.seq)
-	return e
 }
 
 // commonPrefix returns how many tokens a and b share from the start.

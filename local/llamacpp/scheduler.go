@@ -14,6 +14,7 @@ type limits struct {
 	outputs int // of these, tokens with logits
 	seqs    int // sequences for branches; those of the prefix cache follow them
 	cached  int // sequences of the prefix cache
+	shelf   int // tokens of cached prefixes that may be kept outside of the KV cache
 	queue   int // jobs that wait to be started
 }
 
@@ -251,6 +252,10 @@ func (s *scheduler) remember(b *branch) {
 	if ch.evict != nil {
 		s.dev.truncate(ch.evict.seq, 0)
 	}
+	if ch.entry.saved != nil { // rare: a branch begins with it that started from another one
+		s.cache.drop(ch.entry)
+		return
+	}
 	if ch.total < ch.keep {
 		s.dev.truncate(ch.entry.seq, ch.total)
 		return
@@ -261,7 +266,7 @@ func (s *scheduler) remember(b *branch) {
 // makeRoom frees cells: cached prefixes first, then the youngest branch of the
 // job that has the most, which is decoded again later.
 func (s *scheduler) makeRoom() {
-	if e := s.cache.evict(); e != nil {
+	if e := s.cache.evict(func(e *prefix) bool { return e.saved == nil }); e != nil {
 		s.dev.truncate(e.seq, 0)
 		return
 	}

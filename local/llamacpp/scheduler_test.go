@@ -108,7 +108,7 @@ func TestScheduler_survivesPressure(t *testing.T) {
 			s := newScheduler(dev, lim)
 			var wg sync.WaitGroup
 			for g := range 8 {
-				wg.Go(func() { pressure(t, s, uint64(g)) })
+				wg.Go(func() { pressure(t, s, uint64(g), 60) })
 			}
 			wg.Wait()
 			s.close()
@@ -117,10 +117,10 @@ func TestScheduler_survivesPressure(t *testing.T) {
 	}
 }
 
-func pressure(t *testing.T, s *scheduler, seed uint64) {
+func pressure(t *testing.T, s *scheduler, seed uint64, shared int) {
 	r := rand.New(rand.NewPCG(seed, 1))
 	for i := range 15 {
-		base := counting(100*r.IntN(3), 60+r.IntN(20))
+		base := counting(1000*r.IntN(3), shared+r.IntN(20))
 		prompt := join32(base, counting(int(seed)*1000+i, 1+r.IntN(50))...)
 		ctx, cancel := context.WithCancel(t.Context())
 		n, limit, start := 1+r.IntN(6), 1+r.IntN(20), int64(r.IntN(1000))

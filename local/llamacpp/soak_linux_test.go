@@ -84,8 +84,8 @@ func (a soakAnswer) differs(alone soakAnswer, nats float64) (what string, tie bo
 // the weights, from sixteen goroutines that often lose interest, and compares
 // each answer with that of a model that had nothing else to do.
 func TestModel_soak(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes most of a minute")
+	if testing.Short() && slowdown == 1 { // the race detector is what it is for
+		t.Skip("takes half a minute")
 	}
 	for name, exact := range map[string]bool{"exact": true, "fast": false} {
 		t.Run(name, func(t *testing.T) { soak(t, exact) })
