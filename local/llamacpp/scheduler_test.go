@@ -74,12 +74,10 @@ func counting(from, n int) []int32 {
 
 func join32(a []int32, b ...int32) []int32 { return append(a[:len(a):len(a)], b...) }
 
-func TestScheduler_givesEachSampleItsOwnAnswer(t *testing.T) {
-	dev := newFakeDevice(t, 1000)
-	s := newScheduler(dev, limits{rows: 16, outputs: 4, seqs: 8, cached: 2, queue: 200})
-	defer s.close()
-	prompt := counting(1, 50)
-	j := fakeJob(t.Context(), prompt, 6, 12, 100)
+// askFake runs a job over the fake model and checks each of its n answers.
+func askFake(t *testing.T, s *scheduler, prompt []int32, n, limit int, start int64) []llm.Response {
+	t.Helper()
+	j := fakeJob(t.Context(), prompt, n, limit, start)
 	if err := s.submit(j); err != nil {
 		t.Fatal(err)
 	}
@@ -88,10 +86,18 @@ func TestScheduler_givesEachSampleItsOwnAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, r := range out {
-		if want := fakeAnswer(prompt, 12, 100+int64(i)); r.Text != want {
+		if want := fakeAnswer(prompt, limit, start+int64(i)); r.Text != want {
 			t.Errorf("sample %d: %q, want %q", i, r.Text, want)
 		}
 	}
+	return out
+}
+
+func TestScheduler_givesEachSampleItsOwnAnswer(t *testing.T) {
+	dev := newFakeDevice(t, 1000)
+	s := newScheduler(dev, limits{rows: 16, outputs: 4, seqs: 8, cached: 2, queue: 200})
+	defer s.close()
+	askFake(t, s, counting(1, 50), 6, 12, 100)
 }
 
 // TestScheduler_survivesPressure runs many jobs with too few sequences and

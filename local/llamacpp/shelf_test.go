@@ -5,26 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-
-	"retort/llm"
 )
-
-// askFake runs a job over the fake model and checks its answer.
-func askFake(t *testing.T, s *scheduler, prompt []int32) llm.Response {
-	t.Helper()
-	j := fakeJob(t.Context(), prompt, 1, 3, 5)
-	if err := s.submit(j); err != nil {
-		t.Fatal(err)
-	}
-	out, err := j.wait()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := fakeAnswer(prompt, 3, 5); out[0].Text != want {
-		t.Errorf("%q, want %q", out[0].Text, want)
-	}
-	return out[0]
-}
 
 // TestScheduler_shelvesWhatLiesIdle reads long prompts one after the other, and
 // goes back to some of them.
@@ -42,9 +23,9 @@ func TestScheduler_shelvesWhatLiesIdle(t *testing.T) {
 			dev := newFakeDevice(t, 5000)
 			s := newScheduler(dev, limits{rows: 64, outputs: 16, seqs: 32, cached: 4, queue: 200, shelf: 700})
 			for i := range 4 {
-				askFake(t, s, counting(1000*i+1, 300))
+				askFake(t, s, counting(1000*i+1, 300), 1, 3, 5)
 			}
-			if c := askFake(t, s, tc.prompt).Usage.CachedTokens; c != tc.want {
+			if c := askFake(t, s, tc.prompt, 1, 3, 5)[0].Usage.CachedTokens; c != tc.want {
 				t.Errorf("%d tokens cached, want %d", c, tc.want)
 			}
 			s.close()
@@ -62,9 +43,9 @@ func TestScheduler_forgetsWhatHasNoWayBack(t *testing.T) {
 	dev := newFakeDevice(t, 700)
 	s := newScheduler(dev, limits{rows: 64, outputs: 16, seqs: 32, cached: 4, queue: 200, shelf: 300})
 	for i := range 3 {
-		askFake(t, s, counting(1000*i+1, 300))
+		askFake(t, s, counting(1000*i+1, 300), 1, 3, 5)
 	}
-	if c := askFake(t, s, counting(1, 300)).Usage.CachedTokens; c != 0 {
+	if c := askFake(t, s, counting(1, 300), 1, 3, 5)[0].Usage.CachedTokens; c != 0 {
 		t.Errorf("%d tokens cached, want none", c)
 	}
 	s.close()
