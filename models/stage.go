@@ -156,8 +156,8 @@ func (r *Registry) clean() error {
 // be removed stays for the next time; it harms nobody.
 func (r *Registry) cleanOne(path string) {
 	lock, err := files.TryLock(filepath.Join(path, lockFile))
-	if errors.Is(err, files.ErrLocked) {
-		return // somebody works on it
+	if failed := (*os.PathError)(nil); errors.As(err, &failed) && failed.Op == "lock" {
+		return // somebody works on it, or it cannot be told
 	}
 	if err == nil {
 		lock.Close() // before the removal, for Windows

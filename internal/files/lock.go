@@ -13,7 +13,8 @@ var ErrLocked = errors.New("locked by another process")
 // waits while somebody else has it.
 func Lock(path string) (*os.File, error) { return lock(path, true) }
 
-// TryLock is Lock, but fails with ErrLocked instead of waiting.
+// TryLock is Lock, but fails with ErrLocked instead of waiting. Errors are
+// *os.PathError; the operation of those of the locking itself is "lock".
 func TryLock(path string) (*os.File, error) { return lock(path, false) }
 
 func lock(path string, wait bool) (*os.File, error) {
