@@ -74,6 +74,9 @@ func (s *Store) closeBadger() error {
 		err = s.log.since(errs)
 	}
 	if err == nil && s.committer.broken == nil {
+		err = s.journal.Close()
+	}
+	if err == nil && s.committer.broken == nil {
 		// Without a seal the next Open takes longer, nothing worse.
 		_ = s.writeSeal()
 	}

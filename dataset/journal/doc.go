@@ -19,7 +19,8 @@
 // a segment gets when the next one is begun. Between them, each line is one
 // change; "position" says which record it is a new version of, and is left out
 // for what is not versioned. Changes of one group have consecutive numbers, and
-// group is the last of them: they were made together or not at all.
+// group is the last of them: they were made together or not at all. While a
+// segment is written to, zeros may follow its lines.
 //
 // Segments that Write made say "snapshot":true in the header. They hold the
 // latest version of each record, in any order and each a group of its own.

@@ -17,6 +17,7 @@ type Journal struct {
 	f       *os.File
 	number  int
 	size    int64 // bytes, of whole groups
+	room    int64 // bytes, of the file: zeros follow the groups
 	entries uint64
 	last    uint64
 	buf     []byte
@@ -132,6 +133,7 @@ func (j *Journal) begin(number int) error {
 		j.f.Close() // synced, with its footer
 	}
 	j.f, j.number, j.size, j.entries = f, number, int64(len(first)), 0
+	j.room = j.size
 	return nil
 }
 
@@ -168,6 +170,9 @@ func (j *Journal) append(entries []Entry) error {
 	for _, e := range entries {
 		j.buf = appendEntry(j.buf, e, group)
 	}
+	if err := j.makeRoom(len(j.buf)); err != nil {
+		return err
+	}
 	if err := j.write(j.buf); err != nil {
 		return err
 	}
@@ -188,8 +193,36 @@ func check(entries []Entry, last uint64) error {
 	return nil
 }
 
+const (
+	// ahead is how many zeros are put behind the groups. Overwriting them changes
+	// neither the size of the file nor where it lies, so that a sync writes the
+	// data and nothing else: with ext4 it takes two thirds of the time.
+	ahead = 512 << 10
+
+	// small is the size, in bytes, of groups that profit by it.
+	small = ahead / 8
+)
+
+var zeros [ahead]byte
+
+// makeRoom puts zeros where the next groups will be if one of n bytes has none to
+// overwrite. Where the disk has no room for them, there are none.
+func (j *Journal) makeRoom(n int) error {
+	if n > small || j.size+int64(n) <= j.room {
+		return nil
+	}
+	if _, err := j.f.WriteAt(zeros[:], j.room); err != nil {
+		return j.cut()
+	}
+	j.room += ahead
+	return nil
+}
+
 // rotate ends the segment and begins the next.
 func (j *Journal) rotate() error {
+	if err := j.trim(); err != nil { // nothing but the footer may follow the groups
+		return err
+	}
 	footer := appendFooter(nil, j.entries, j.last)
 	if err := j.write(footer); err != nil {
 		return err
@@ -201,12 +234,22 @@ func (j *Journal) rotate() error {
 }
 
 // write puts b on disk behind what is there, or, where there is no room, leaves
-// the file as it was.
+// the groups as they were.
 func (j *Journal) write(b []byte) error {
+	end := j.size + int64(len(b))
 	if _, err := j.f.WriteAt(b, j.size); err != nil {
 		return errors.Join(err, j.cut())
 	}
+	j.room = max(j.room, end)
 	return j.sync()
+}
+
+// trim takes off the zeros.
+func (j *Journal) trim() error {
+	if j.room == j.size {
+		return nil
+	}
+	return j.cut()
 }
 
 // cut takes off whatever is behind the last whole group.
@@ -214,13 +257,14 @@ func (j *Journal) cut() error {
 	if err := j.f.Truncate(j.size); err != nil {
 		return j.fail(err)
 	}
+	j.room = j.size
 	return j.sync()
 }
 
 // sync makes the file durable. After a failure nobody knows what is on disk, and
 // a second sync may report success for pages that the kernel has dropped.
 func (j *Journal) sync() error {
-	if err := j.f.Sync(); err != nil {
+	if err := files.SyncData(j.f); err != nil {
 		return j.fail(err)
 	}
 	return nil
@@ -234,10 +278,16 @@ func (j *Journal) fail(err error) error {
 // Broken says whether every later Append will fail, and why.
 func (j *Journal) Broken() error { return j.broken }
 
-// Close closes the files. Everything is on disk already.
+// Close takes off the zeros and closes the files. Every group is on disk already.
 func (j *Journal) Close() error {
-	if j.f == nil {
+	f := j.f
+	if f == nil {
 		return nil
 	}
-	return j.f.Close()
+	var err error
+	if j.broken == nil {
+		err = j.trim()
+	}
+	j.f = nil
+	return errors.Join(err, f.Close())
 }

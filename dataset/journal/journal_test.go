@@ -135,6 +135,9 @@ func TestOpen_cutsATornEnd(t *testing.T) {
 	before := j.size
 	fill(t, j, 2)
 	path := filepath.Join(dir, segmentName(1))
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
 	raw, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -160,7 +163,11 @@ func TestOpen_cutsATornEnd(t *testing.T) {
 // Whatever byte is wrong: it is found, or the last group counts as never written.
 func TestRead_findsEveryFlippedByte(t *testing.T) {
 	for name, make := range map[string]func(t *testing.T, dir string) []Entry{
-		"appended": func(t *testing.T, dir string) []Entry { return fill(t, mustOpen(t, dir, 300), 6) },
+		"appended": func(t *testing.T, dir string) []Entry {
+			j := mustOpen(t, dir, 300)
+			defer j.Close()
+			return fill(t, j, 6)
+		},
 		"snapshot": func(t *testing.T, dir string) []Entry {
 			list := entries(1, 6)
 			if err := Write(dir, 9, sequence(list)); err != nil {

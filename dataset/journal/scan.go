@@ -19,6 +19,7 @@ type scan struct {
 
 	last     uint64 // last change of whole groups; before the first, of earlier segments
 	end      int64  // offset, in bytes, of what follows the last whole group, header or footer
+	seen     int64  // offset of what follows the last line, whole or not
 	entries  uint64 // in whole groups
 	headed   bool
 	footed   bool
@@ -37,6 +38,7 @@ type scan struct {
 func (s *scan) run(path string, number int, after uint64) {
 	s.name, s.last, s.prev = filepath.Base(path), after, after
 	for l, err := range lines(path) {
+		s.seen = max(s.seen, l.end)
 		switch {
 		case err != nil:
 			s.held = append(s.held, err)

@@ -63,8 +63,8 @@ func lines(path string) iter.Seq2[located, error] {
 		for n := 1; ; n++ {
 			raw, err := readLine(r)
 			end += int64(len(raw))
-			if errors.Is(err, io.EOF) && len(raw) == 0 {
-				return
+			if errors.Is(err, io.EOF) && len(bytes.Trim(raw, "\x00")) == 0 {
+				return // with zeros, there is room for more groups
 			}
 			if err != nil && !errors.Is(err, io.EOF) {
 				yield(located{}, err)
