@@ -19,13 +19,9 @@ type batch struct {
 	removed []Example         // and as they were
 	index   map[string]uint64 // positions of new examples, by digest
 
-	// inFlight is a group that txn does not see. Only large changes meet one, and
-	// they may only ask for positions; errInFlight says that more is needed.
+	// inFlight is a group that txn does not see. Changes that read do not meet one.
 	inFlight *batch
 }
-
-// errInFlight: the change must wait until the group in flight has landed.
-var errInFlight = errors.New("a group is in flight")
 
 // position returns where the example with this digest is stored, or will be; 0
 // is nowhere.

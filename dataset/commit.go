@@ -21,35 +21,34 @@ const maxBatch = 1 << 20
 type change struct {
 	ctx   context.Context
 	apply func(*batch) error // called by the committer, inside the transaction
-	size  int                // bytes, about; 0 is little
+	reads bool               // apply asks for more than positions
 	done  chan error         // buffered; receives the outcome once it is on disk
 }
 
 // committer is the one goroutine that writes to the store. It gathers the
 // changes that wait and commits them together, since a sync costs the same for
-// one as for a hundred. A group is written to the journal, and then by a goroutine
-// of its own to Badger. Meanwhile a change that is large by itself can have its turn:
-// it is the next group, and goes to Badger when the one before has landed.
+// one as for a hundred. A group is on disk, and its changes are answered, when it is
+// in the journal. A goroutine of its own takes it from there to Badger, while the
+// next group is gathered and written; whoever reads the store waits for it (arrived).
 type committer struct {
 	store   *Store
 	queue   chan *change
-	state   state // as in the journal
+	held    *change // taken from the queue, and first in the next group
+	state   state   // as in the journal
 	flight  *flight
-	last    int   // changes in the group before
-	broken  error // set for good when it is unknown what reached the disk
+	latest  atomic.Pointer[flight] // the last one whose changes were answered
+	last    int                    // changes in the group before
+	broken  error                  // set for good when it is unknown what reached the disk
 	commits atomic.Int64
 	stopped chan struct{}
 }
 
-// large is the size, in bytes, from which a change does not wait for others to be
-// committed with.
-const large = maxBatch / 4
-
 // flight is a group on its way into Badger.
 type flight struct {
 	batch *batch
-	after *badger.Txn // sees what the store was before the group
-	done  chan error  // buffered; the outcome, once
+	after *badger.Txn   // sees what the store was before the group
+	done  chan struct{} // closed when it has landed, or cannot
+	err   error         // why it cannot; to be read behind done
 }
 
 func newCommitter(s *Store, st state) *committer {
@@ -59,19 +58,19 @@ func newCommitter(s *Store, st state) *committer {
 	return c
 }
 
-// submit hands over a change and waits until it is on disk or refused. When ctx
-// ends first, the change may or may not be made.
+// submit hands over a change that reads, and waits until it is on disk or refused.
+// When ctx ends first, the change may or may not be made.
 func (c *committer) submit(ctx context.Context, apply func(*batch) error) error {
-	ch, err := c.hand(ctx, 0, apply)
+	ch, err := c.hand(ctx, true, apply)
 	if err != nil {
 		return err
 	}
 	return ch.wait()
 }
 
-// hand hands over a change of about that size.
-func (c *committer) hand(ctx context.Context, size int, apply func(*batch) error) (*change, error) {
-	ch := &change{ctx, apply, size, make(chan error, 1)}
+// hand hands over a change.
+func (c *committer) hand(ctx context.Context, reads bool, apply func(*batch) error) (*change, error) {
+	ch := &change{ctx, apply, reads, make(chan error, 1)}
 	select {
 	case c.queue <- ch:
 		return ch, nil
@@ -98,10 +97,19 @@ func (c *committer) stop() {
 
 func (c *committer) run() {
 	defer close(c.stopped)
-	for first := range c.queue {
+	for first := c.next(); first != nil; first = c.next() {
 		c.commit(first)
 	}
 	c.settle()
+}
+
+// next returns the first change of the next group, or nil when there are no more.
+func (c *committer) next() *change {
+	if ch := c.held; ch != nil {
+		c.held = nil
+		return ch
+	}
+	return <-c.queue
 }
 
 // ready says whether a commit can be tried now.
@@ -114,7 +122,7 @@ func (c *committer) ready() error {
 
 // commit makes first and the changes that wait behind it durable.
 func (c *committer) commit(first *change) {
-	if first.size < large {
+	if f := c.flight; f != nil && (first.reads || f.landed() || f.after == nil) { // nil: its txn was used in vain
 		c.settle()
 	}
 	if err := c.ready(); err != nil {
@@ -123,21 +131,20 @@ func (c *committer) commit(first *change) {
 	}
 	b := c.begin()
 	group, err := c.gather(b, first)
-	if errors.Is(err, errInFlight) {
-		b.txn.Discard()
-		c.settle()
-		b = c.begin()
-		group, err = c.gather(b, first)
-	}
 	c.last = len(group)
-	if err == nil && b.state != c.state {
+	written := err == nil && b.state != c.state
+	if written {
 		err = c.record(b)
-		if err == nil {
-			c.launch(b, group)
-			return
-		}
+	}
+	if written && err == nil {
+		c.launch(b, group)
+		return
 	}
 	b.txn.Discard()
+	answer(group, err)
+}
+
+func answer(group []*change, err error) {
 	for _, ch := range group {
 		ch.done <- err
 	}
@@ -145,9 +152,6 @@ func (c *committer) commit(first *change) {
 
 // begin returns an empty batch behind what the journal has.
 func (c *committer) begin() *batch {
-	if f := c.flight; f != nil && (len(f.done) > 0 || f.after == nil) { // landed, or its txn was used in vain
-		c.settle()
-	}
 	b := &batch{state: c.state}
 	if f := c.flight; f != nil {
 		b.txn, b.inFlight, f.after = f.after, f.batch, nil
@@ -157,28 +161,35 @@ func (c *committer) begin() *batch {
 	return b
 }
 
-// launch sends a group that is in the journal on its way into Badger, when the one
-// before has landed. Its changes are answered when it lands.
+// launch answers a group that is in the journal, and sends it on its way into Badger
+// when the one before has landed.
 func (c *committer) launch(b *batch, group []*change) {
-	answer := func(err error) {
-		for _, ch := range group {
-			ch.done <- err
-		}
-	}
+	f := &flight{batch: b, done: make(chan struct{})}
+	c.latest.Store(f)
+	answer(group, nil)
 	if c.settle(); c.broken != nil {
 		b.txn.Discard()
-		answer(c.broken)
+		f.err = c.broken
+		close(f.done)
 		return
 	}
 	// Made before the commit begins: afterwards, making one waits for its end.
-	f := &flight{batch: b, after: c.store.db.NewTransaction(true), done: make(chan error, 1)}
+	f.after = c.store.db.NewTransaction(true)
 	c.flight = f
 	b.inFlight = nil
 	go func() {
-		err := c.land(b)
-		answer(err)
-		f.done <- err
+		f.err = c.land(b)
+		close(f.done)
 	}()
+}
+
+func (f *flight) landed() bool {
+	select {
+	case <-f.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // settle waits until no group is on its way.
@@ -191,11 +202,24 @@ func (c *committer) settle() {
 	if f.after != nil {
 		f.after.Discard()
 	}
-	if err := <-f.done; err != nil && c.broken == nil {
-		// After a failed sync nobody knows what is on disk, and a second sync
-		// may report success for pages that the kernel has dropped.
-		c.broken = fmt.Errorf("an earlier commit failed, the store must be opened anew: %w", err)
+	<-f.done
+	f.batch = nil
+	if f.err != nil && c.broken == nil {
+		c.broken = fmt.Errorf("an earlier commit failed, the store must be opened anew: %w", f.err)
 	}
+}
+
+// arrived waits until Badger has all that was answered before the call. Without it
+// a caller might not find what it has just stored.
+func (c *committer) arrived() error {
+	f := c.latest.Load()
+	if f == nil {
+		return nil
+	}
+	if <-f.done; f.err != nil {
+		return fmt.Errorf("what was stored last can be read when the store is opened anew: %w", f.err)
+	}
+	return nil
 }
 
 // gather applies first, and whatever waits behind it, to b. It returns the
@@ -210,8 +234,6 @@ func (c *committer) gather(b *batch, first *change) (group []*change, err error)
 			err = guard(func() error { return ch.apply(b) })
 		}
 		switch {
-		case errors.Is(err, errInFlight): // first alone can be told so
-			return nil, err
 		case err == nil:
 			group = append(group, ch)
 		case b.state == before:
@@ -227,10 +249,10 @@ func (c *committer) gather(b *batch, first *change) (group []*change, err error)
 // as long as they take to ask again, and a fraction of a sync.
 const maxWait = 100 * time.Microsecond
 
-// waiting returns the next change, or nil if there is none. With patience it waits a
-// moment for one.
+// waiting returns the next change that can be in b, or nil if there is none. With
+// patience it waits a moment for one.
 func (c *committer) waiting(b *batch, patience bool) *change {
-	if b.size >= maxBatch || b.inFlight != nil {
+	if b.size >= maxBatch {
 		return nil
 	}
 	tries := 2
@@ -240,6 +262,10 @@ func (c *committer) waiting(b *batch, patience bool) *change {
 	for range tries {
 		select {
 		case ch := <-c.queue: // nil once the queue is closed and empty
+			if ch != nil && ch.reads && b.inFlight != nil {
+				c.held = ch
+				return nil
+			}
 			return ch
 		default:
 			// Callers that were just answered may be about to ask again.
@@ -260,6 +286,7 @@ func (c *committer) record(b *batch) error {
 		return err
 	}
 	c.state = b.state
+	c.commits.Add(1)
 	return nil
 }
 
@@ -277,7 +304,6 @@ func (c *committer) land(b *batch) error {
 	if err != nil {
 		return err
 	}
-	c.commits.Add(1)
 	c.store.sums.change(b.added, b.removed)
 	return nil
 }

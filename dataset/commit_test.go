@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"runtime"
@@ -65,7 +66,7 @@ func TestCommitter_refusesOneOfAGroup(t *testing.T) {
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 	outcome := func(ctx context.Context, apply func(*batch) error) *change {
-		ch := &change{ctx, apply, 0, make(chan error, 1)}
+		ch := &change{ctx, apply, true, make(chan error, 1)}
 		s.committer.queue <- ch
 		return ch
 	}
@@ -126,13 +127,23 @@ func TestCommitter_stopsAfterAFailedSync(t *testing.T) {
 	if _, err := s.Put(t.Context(), testExample(2)); err != nil { // nothing had reached Badger
 		t.Error(err)
 	}
-	if err := s.db.Close(); err != nil {
-		t.Fatal(err)
+	err = s.committer.submit(t.Context(), func(b *batch) error {
+		it, err := s.item(testExample(3), testExample(3).CreatedAt)
+		if err != nil {
+			return err
+		}
+		return errors.Join(b.add(it.digest, it.example, it.payload), s.db.Close())
+	})
+	if err != nil { // the journal has it
+		t.Error(err)
 	}
-	if _, err := s.Put(t.Context(), testExample(3)); err == nil {
-		t.Error("a Put that Badger refused was acknowledged")
+	if _, err := s.Get(t.Context(), Identify(testExample(3)).ID); err == nil || errors.Is(err, ErrNotFound) {
+		t.Errorf("a read of what never came to Badger: %v", err)
 	}
-	if _, err := s.Put(t.Context(), testExample(3)); err == nil {
+	if _, err := s.Stats(t.Context()); err == nil {
+		t.Error("sums without what never came to Badger")
+	}
+	if _, err := s.Put(t.Context(), testExample(4)); err == nil {
 		t.Error("a Put after that was acknowledged")
 	}
 	if err := s.Close(); err != nil {
@@ -143,8 +154,10 @@ func TestCommitter_stopsAfterAFailedSync(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if _, err := s.Get(t.Context(), Identify(testExample(1)).ID); err != nil {
-		t.Error(err)
+	for _, n := range []int{1, 2, 3} {
+		if _, err := s.Get(t.Context(), Identify(testExample(n)).ID); err != nil {
+			t.Errorf("example %d was acknowledged: %v", n, err)
+		}
 	}
 	if _, err := s.Put(t.Context(), testExample(4)); err != nil {
 		t.Errorf("after opening anew: %v", err)

@@ -217,7 +217,7 @@ func traced(t *testing.T, dir string, n int) string {
 	}
 	trace := filepath.Join(t.TempDir(), "trace")
 	cmd := child(t, "put", dir, n)
-	cmd.Args = []string{strace, "-f", "-y", "-s", "16", "-e", "trace=msync,fsync,write,pwrite64", "-o", trace, cmd.Path}
+	cmd.Args = []string{strace, "-f", "-y", "-s", "16", "-e", "trace=msync,fsync,fdatasync,write,pwrite64", "-o", trace, cmd.Path}
 	cmd.Path = strace
 	if err := cmd.Run(); err != nil {
 		t.Fatal(err)
@@ -232,7 +232,7 @@ func traced(t *testing.T, dir string, n int) string {
 // Before each acknowledgement the journal must be synced.
 func TestStore_Put_syncsBeforeItAnswers(t *testing.T) {
 	const puts = 20
-	order := regexp.MustCompile(`(?s)pwrite64\(\d+<[^>]*/journal/000001.jsonl>.*fsync\(\d+<[^>]*/journal/000001.jsonl>`)
+	order := regexp.MustCompile(`(?s)pwrite64\(\d+<[^>]*/journal/000001.jsonl>.*sync\(\d+<[^>]*/journal/000001.jsonl>`)
 	_, after, _ := strings.Cut(traced(t, t.TempDir(), puts), `"put 0\n"`) // the first one also makes files
 	for n := 1; n < puts; n++ {
 		before, rest, ok := strings.Cut(after, fmt.Sprintf(`"put %d\n"`, n))

@@ -70,12 +70,8 @@ func (p *putting) hand(items []item) error {
 		}
 	}
 	h := &handedChunk{items: items}
-	size := 0
-	for _, it := range items {
-		size += len(it.payload) + exampleOverhead
-	}
 	var err error
-	h.change, err = p.store.committer.hand(p.ctx, size, func(b *batch) (err error) {
+	h.change, err = p.store.committer.hand(p.ctx, slices.ContainsFunc(items, item.extends), func(b *batch) (err error) {
 		h.added, h.done, err = p.store.addNew(b, h.items)
 		return err
 	})
@@ -143,9 +139,6 @@ func (s *Store) addNew(b *batch, items []item) (added, done int, err error) {
 
 // extend adds to the example at position what it has of stars and rejected answers.
 func (s *Store) extend(b *batch, position uint64, it item) error {
-	if b.inFlight != nil {
-		return errInFlight
-	}
 	rec, err := readPosition(b.txn, position)
 	if err != nil {
 		return err

@@ -21,12 +21,23 @@ func (s *Store) view(ctx context.Context, fn func(*badger.Txn) error) error {
 		return err
 	}
 	defer s.leave()
+	if err := s.arrived(); err != nil {
+		return err
+	}
 	errs := s.log.mark()
 	err := guard(func() error { return s.db.View(fn) })
 	if err == nil {
 		err = s.log.since(errs)
 	}
 	return err
+}
+
+// arrived waits until what was stored can be read.
+func (s *Store) arrived() error {
+	if s.committer == nil { // the store is being opened
+		return nil
+	}
+	return s.committer.arrived()
 }
 
 // guard runs fn, which calls Badger but nothing of our callers.
@@ -78,6 +89,9 @@ type snapshot struct {
 }
 
 func (s *Store) snapshot() (*snapshot, error) {
+	if err := s.arrived(); err != nil {
+		return nil, err
+	}
 	sn := &snapshot{txn: s.db.NewTransaction(false)}
 	err := guard(func() (err error) {
 		sn.state, err = readState(sn.txn)

@@ -90,6 +90,9 @@ func (s *Store) Stats(ctx context.Context) (Stats, error) {
 	if err := ctx.Err(); err != nil {
 		return Stats{}, fmt.Errorf("read examples: %w", err)
 	}
+	if err := s.arrived(); err != nil {
+		return Stats{}, fmt.Errorf("read examples: %w", err)
+	}
 	if st, ok := s.sums.stats(); ok {
 		return st, nil
 	}
