@@ -108,30 +108,41 @@ func stepBadger(ctx context.Context, b benchStep) (map[string]float64, error) {
 	return map[string]float64{rate: float64(b.examples) / took.Seconds()}, err
 }
 
+// stepWriters stores examples one by one. The clock stands while they are made.
 func stepWriters(ctx context.Context, b benchStep) (map[string]float64, error) {
-	var next atomic.Int64
-	var errs []error
-	var mu sync.Mutex
-	words := benchVocabulary()
-	began := time.Now()
+	var took time.Duration
+	stored := 0
 	err := inStore(b.dir, func(s *dataset.Store) error {
-		var wg sync.WaitGroup
-		for range b.writers {
-			wg.Go(func() {
-				for time.Since(began) < writerTime {
-					if _, err := s.Put(ctx, benchExample(words, b.seed, int(next.Add(1)))); err != nil {
-						mu.Lock()
-						errs = append(errs, err)
-						mu.Unlock()
-						return
-					}
-				}
-			})
+		for batch := range benchBatches(b.seed, b.examples) {
+			began := time.Now()
+			if err := b.putSingly(ctx, s, batch); err != nil {
+				return err
+			}
+			took += time.Since(began)
+			if stored += len(batch); took >= writerTime {
+				break
+			}
 		}
-		wg.Wait()
-		return errors.Join(errs...)
+		return nil
 	})
-	return map[string]float64{rate: float64(next.Load()) / writerTime.Seconds()}, err
+	return map[string]float64{rate: float64(stored) / took.Seconds()}, err
+}
+
+// putSingly stores examples with as many writers as b says, of which each waits until
+// its last one is on disk.
+func (b benchStep) putSingly(ctx context.Context, s *dataset.Store, examples []dataset.Example) error {
+	var next atomic.Int64
+	errs := make([]error, b.writers)
+	var wg sync.WaitGroup
+	for w := range errs {
+		wg.Go(func() {
+			for i := next.Add(1); i <= int64(len(examples)) && errs[w] == nil; i = next.Add(1) {
+				_, errs[w] = s.Put(ctx, examples[i-1])
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 // stepFill is one process's way from nothing to an exported file.
