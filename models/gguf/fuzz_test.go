@@ -16,6 +16,7 @@ import (
 func FuzzRead(f *testing.F) {
 	f.Add(sample().Bytes())
 	f.Add(mixed(gguf.Q5_0, 22).Bytes())
+	f.Add(gguftest.AppendPair(gguftest.Header(3, 0, 1), "ids", []uint32{})) // an empty list at the very end
 	for _, c := range gguftest.Hostile() {
 		if len(c.Data) < 1<<12 {
 			f.Add(c.Data)
