@@ -4,6 +4,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"testing"
 
@@ -201,7 +202,11 @@ func TestWidened_leavesNothing(t *testing.T) {
 		t.Errorf("%d files in memory, want the one that was just made", n)
 	}
 	_ = out.Close()
-	openTiny(t, tinyQ5(t, "llama"), Options{ContextSize: 256, Parallel: 2})
+	path := tinyQ5(t, "llama")
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // it would close what was left open
+	if m := openTiny(t, path, Options{ContextSize: 256, Parallel: 2}); !m.settings.widened {
+		t.Error("the model is not widened")
+	}
 	if all := memoryFiles(t); len(all) > 0 {
 		t.Errorf("still there: %q", all)
 	}
