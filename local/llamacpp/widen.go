@@ -28,8 +28,13 @@ func wider(t gguf.Tensor) gguf.Type {
 	return t.Type
 }
 
+// maxWidening is the part of a file by which its weights may grow. All of them are
+// read for each token that is decoded, so decoding gets slower as they grow, and
+// reading prompts is faster by a tenth at best.
+const maxWidening = 1. / 8
+
 // growth returns how many bytes more the weights of f take when they are
-// widened; 0 if there is nothing to widen.
+// widened; 0 if there is nothing to widen, or too much.
 func growth(f *gguf.File) uint64 {
 	if parts, _ := f.Uint("split.count"); parts > 1 {
 		return 0
@@ -39,6 +44,9 @@ func growth(f *gguf.File) uint64 {
 		if wider(t) != t.Type {
 			sum += uint64(t.Size) / q5Block * (q8Block - q5Block)
 		}
+	}
+	if float64(sum) > maxWidening*float64(f.Size()) {
+		return 0
 	}
 	return sum
 }

@@ -18,14 +18,27 @@ import (
 	"retort/models/gguf/gguftest"
 )
 
-// tinyQ5 is a tiny model whose matrices the library has stored as Q5_0.
+// tinyQ5 is a tiny model whose matrices the library has stored as Q5_0 in some
+// layers.
 func tinyQ5(t testing.TB, arch string) string {
 	t.Helper()
-	out := filepath.Join(t.TempDir(), "q5.gguf")
-	if err := testEngine(t).Quantize(t.Context(), tinyModel(t, arch), out, "Q5_0"); err != nil {
+	path := filepath.Join(t.TempDir(), "all.gguf")
+	if err := testEngine(t).Quantize(t.Context(), tinyModel(t, arch), path, "Q5_0"); err != nil {
 		t.Fatal(err)
 	}
-	return out
+	f, all := openGGUF(t, path), tinyTensors(arch)
+	for i, tensor := range all {
+		q, _ := f.Tensor(tensor.Name)
+		if q.Type != gguf.Q5_0 || tensor.Name > "blk.3" {
+			continue
+		}
+		data, err := io.ReadAll(f.Data(q))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[i].Type, all[i].Data = uint32(q.Type), data
+	}
+	return gguftest.File{Meta: tinyMeta(arch), Tensors: all}.Write(t, "q5.gguf")
 }
 
 // widenFile writes what the library is given in place of the file at path.
@@ -193,18 +206,19 @@ func numbers(t *testing.T, f *gguf.File, tensor gguf.Tensor) []byte {
 	return out
 }
 
-func TestGrowth_onlyMatricesOfOneFile(t *testing.T) {
+func TestGrowth_onlySomeMatricesOfOneFile(t *testing.T) {
 	matrix := gguftest.Tensor{Name: "a", Dims: []uint64{32, 2}, Type: uint32(gguf.Q5_0), Data: make([]byte, 44)}
 	vector := gguftest.Tensor{Name: "b", Dims: []uint64{32}, Type: uint32(gguf.Q5_0), Data: make([]byte, 22)}
-	other := gguftest.Tensor{Name: "c", Dims: []uint64{32, 2}, Type: 2, Data: make([]byte, 36)}
+	other := gguftest.Tensor{Name: "c", Dims: []uint64{32, 2}, Type: uint32(gguf.Q8_0), Data: make([]byte, 68)}
 	for name, c := range map[string]struct {
 		file gguftest.File
 		want uint64
 	}{
 		"all":   {gguftest.File{Tensors: []gguftest.Tensor{matrix, vector, other}}, 24},
 		"none":  {gguftest.File{Tensors: []gguftest.Tensor{vector, other}}, 0},
-		"whole": {gguftest.File{Meta: []gguftest.Pair{{Key: "split.count", Value: uint16(1)}}, Tensors: []gguftest.Tensor{matrix}}, 24},
-		"split": {gguftest.File{Meta: []gguftest.Pair{{Key: "split.count", Value: uint16(2)}}, Tensors: []gguftest.Tensor{matrix}}, 0},
+		"most":  {gguftest.File{Tensors: []gguftest.Tensor{matrix}}, 0},
+		"whole": {gguftest.File{Meta: []gguftest.Pair{{Key: "split.count", Value: uint16(1)}}, Tensors: []gguftest.Tensor{matrix, other}}, 24},
+		"split": {gguftest.File{Meta: []gguftest.Pair{{Key: "split.count", Value: uint16(2)}}, Tensors: []gguftest.Tensor{matrix, other}}, 0},
 	} {
 		if got := growth(openGGUF(t, c.file.Write(t, "x.gguf"))); got != c.want {
 			t.Errorf("%s: %d, want %d", name, got, c.want)
