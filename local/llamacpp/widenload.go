@@ -14,7 +14,7 @@ import (
 // loadWidened loads the model file at path with its matrices of Q5_0 stored as
 // Q8_0: the same numbers, with which the library reads prompts faster. It is given
 // a copy of the file, which exists in memory alone and until this returns. The
-// copy is filled while the library reads the vocabulary, which takes longer.
+// copy is filled while the library reads the vocabulary, which mostly takes longer.
 func loadWidened(path string, p llama.ModelParams) (llama.Model, error) {
 	f, err := gguf.Open(path)
 	if err != nil {
