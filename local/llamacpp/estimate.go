@@ -13,7 +13,18 @@ type need struct {
 	weights uint64 // and what is made of the vocabulary; once for all Models of a file
 	context uint64 // KV cache and buffers of one Model
 	adapter uint64
+	growth  uint64 // what weights is more once they are widened; not part of the sum
 }
+
+// widened is n with weights that are widened.
+func (n need) widened() need {
+	n.weights, n.growth = n.weights+n.growth, 0
+	return n
+}
+
+// widening is what a Model adds while the weights of a file of that size are
+// widened: the copy of the file, too.
+func (n need) widening(file uint64) uint64 { return n.widened().sum() + file + n.growth }
 
 func (n need) sum() uint64 { return n.weights + n.context + n.adapter }
 
@@ -66,6 +77,7 @@ func estimate(path string, opts Options, onGPU bool) (host, gpu need, err error)
 	host, gpu = split(run, uint64(meta.Size()), logits, onGPU)
 	if !onGPU {
 		host.context += uint64(run.Devices[0].KVCache.Sum()) * uint64(lim.shelf) / uint64(cells)
+		host.growth = growth(meta)
 	}
 	for _, a := range opts.Adapters {
 		file, err := gguf.Open(a.Path)

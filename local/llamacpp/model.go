@@ -28,7 +28,8 @@ type Options struct {
 	Steady      bool      // all Threads compute, even where other programs use the cores; to measure speed by
 	IgnoreEnd   bool      // answers go on past end marks to their limit; to measure speed by
 
-	exact bool // slower attention, whose result does not depend on how tokens are batched; for tests
+	exact  bool // slower attention, whose result does not depend on how tokens are batched; for tests
+	narrow bool // weights are not widened
 }
 
 // Adapter is a LoRA adapter in a GGUF file.
@@ -105,9 +106,12 @@ func (e *Engine) open(path string, opts Options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := e.acquire(path, chosen.layers)
+	w, err := e.acquire(path, chosen)
 	if err != nil {
 		return nil, err
+	}
+	if chosen.widened = w.widened; w.widened {
+		takes = takes.widened()
 	}
 	m := &Model{id: opts.ID, handle: w.handle, weights: w, engine: e, vocab: newVocab(w.handle),
 		opts: opts, settings: chosen, need: takes}

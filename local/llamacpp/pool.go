@@ -60,12 +60,20 @@ func (p *Pool) reserve(r *Resident) error {
 	if r.closed {
 		return ErrClosed
 	}
-	if p.budget == 0 || r.counts {
+	if r.counts {
+		return nil
+	}
+	r.takes = r.need.widened()
+	if p.budget == 0 {
 		r.counts = true
 		return nil
 	}
 	taken, shared := p.taken(r.of)
-	if n := r.need.beside(shared); taken+n > p.budget {
+	n := r.need.beside(shared)
+	if taken+n+r.need.growth > p.budget {
+		r.takes = r.need
+	}
+	if taken+n > p.budget {
 		return fmt.Errorf("open model %q: %w: it takes about %s, and %s of %s are taken", r.path, ErrNoMemory,
 			readable(n), readable(taken), readable(p.budget))
 	}
@@ -79,7 +87,7 @@ func (p *Pool) taken(of identity) (sum uint64, shared bool) {
 	seen := make(map[identity]bool)
 	for _, r := range p.all {
 		if r.counts {
-			sum += r.need.beside(seen[r.of])
+			sum += r.takes.beside(seen[r.of])
 			seen[r.of] = true
 		}
 	}

@@ -15,7 +15,7 @@ type Resident struct {
 	pool *Pool
 	path string
 	opts Options
-	need need
+	need need // before anything is widened
 	of   identity
 	id   string
 	what llm.Description
@@ -25,6 +25,7 @@ type Resident struct {
 	// Of the pool's mutex.
 	model  *Model // nil while unloaded
 	counts bool   // its memory is taken, or about to be
+	takes  need   // the memory that counts
 	closed bool
 	users  int    // requests under way
 	used   uint64 // clock of the last use
@@ -85,10 +86,13 @@ func (r *Resident) load(ctx context.Context) (*Model, error) {
 		err := r.pool.reserve(r)
 		if err == nil {
 			var m *Model
-			if m, err = r.pool.engine.Open(ctx, r.path, r.opts); err == nil {
+			if m, err = r.pool.engine.Open(ctx, r.path, r.options()); err == nil {
 				r.pool.mu.Lock()
 				defer r.pool.mu.Unlock()
-				r.model = m
+				r.model, r.takes = m, r.need
+				if m.settings.widened {
+					r.takes = r.need.widened()
+				}
 				return m, nil
 			}
 		}
@@ -99,6 +103,14 @@ func (r *Resident) load(ctx context.Context) (*Model, error) {
 			return nil, err
 		}
 	}
+}
+
+// options are those that the model is to be opened with, now that r.takes is
+// settled: where there was no room in the pool for wider weights they stay.
+func (r *Resident) options() Options {
+	opts := r.opts
+	opts.narrow = r.takes.growth > 0
+	return opts
 }
 
 // Close gives the model's memory back and takes it out of the pool.

@@ -22,6 +22,7 @@ type settings struct {
 	flash   llama.FlashAttentionType
 	gpu     gpu
 	layers  int32 // on the GPU
+	widened bool  // matrices of Q5_0 are in memory as Q8_0
 }
 
 // gpu is the GPU that the engine computes on; the zero value is none.
@@ -92,6 +93,9 @@ func (s settings) list(opts Options) []Setting {
 func (s settings) pagesSetting() Setting {
 	if !hugePages || s.layers > 0 {
 		return Setting{"weights", "mapped", "read from the file's own pages"}
+	}
+	if s.widened {
+		return Setting{"weights", "copied, Q5_0 as Q8_0", "into huge pages where the kernel has them; Q8_0 holds the same numbers and reads prompts faster"}
 	}
 	return Setting{"weights", "copied", "into huge pages where the kernel has them: a quarter more tokens per second than from the file's pages"}
 }

@@ -34,10 +34,11 @@ func identify(path string) (identity, error) {
 // weights is a model file in memory. All Models of that file stand on it.
 // Engine.load guards it.
 type weights struct {
-	handle llama.Model
-	of     identity
-	users  int   // Models that are open
-	layers int32 // on the GPU
+	handle  llama.Model
+	of      identity
+	users   int   // Models that are open
+	layers  int32 // on the GPU
+	widened bool
 }
 
 // admit decides how the model at path is to run, and refuses it if there is no
@@ -60,26 +61,27 @@ func (e *Engine) admit(path string, opts Options) (settings, need, error) {
 	if err != nil {
 		return chosen, need{}, nil // a model that the parser does not know; the engine may
 	}
-	if free, known := e.free(); known && takes.beside(shared) > free {
+	free, known := e.free()
+	if known && takes.beside(shared) > free {
 		return chosen, takes, fmt.Errorf("%w: it takes about %s, and %s are free", ErrNoMemory, readable(takes.beside(shared)), readable(free))
 	}
+	chosen.widened = known && !opts.narrow && takes.growth > 0 && takes.widening(uint64(of.size)) <= free
 	return chosen, takes, nil
 }
 
-// acquire returns the weights in the file at path for one more user, with that
-// many layers on the GPU if they are not in memory yet. The caller holds e.load.
-func (e *Engine) acquire(path string, layers int32) (*weights, error) {
+// acquire returns the weights in the file at path for one more user, who has
+// them as chosen if they are not in memory yet. The caller holds e.load.
+func (e *Engine) acquire(path string, chosen settings) (*weights, error) {
 	of, err := identify(path)
 	if err != nil {
 		return nil, err
 	}
 	w := e.weights[of]
 	if w == nil {
-		handle, err := load(path, layers)
-		if err != nil {
+		w = &weights{of: of, layers: chosen.layers}
+		if w.handle, w.widened, err = load(path, chosen); err != nil {
 			return nil, refused(err.Error())
 		}
-		w = &weights{handle: handle, of: of, layers: layers}
 		e.weights[of] = w
 	}
 	w.users++
@@ -88,18 +90,26 @@ func (e *Engine) acquire(path string, layers int32) (*weights, error) {
 
 // load reads the file at path. On the processor its weights are copied into
 // memory of this process, since the pages of a file cannot be made huge ones.
-func load(path string, layers int32) (handle llama.Model, err error) {
+func load(path string, chosen settings) (handle llama.Model, widened bool, err error) {
 	p := llama.ModelDefaultParams()
-	p.NGpuLayers = layers
-	if layers > 0 || !hugePages {
-		return llama.ModelLoadFromFile(path, p)
+	p.NGpuLayers = chosen.layers
+	if chosen.layers > 0 || !hugePages {
+		handle, err = llama.ModelLoadFromFile(path, p)
+		return handle, false, err
 	}
 	p.LoadMode = llama.LoadModeNone
 	err = inHugePages(func() error {
+		if chosen.widened {
+			if handle, err = loadWidened(path, p); err == nil {
+				widened = true
+				return nil
+			}
+			engineLog.reset()
+		}
 		handle, err = llama.ModelLoadFromFile(path, p)
 		return err
 	})
-	return handle, err
+	return handle, widened, err
 }
 
 // release takes back one acquire. The caller holds e.load.

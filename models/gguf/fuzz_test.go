@@ -5,6 +5,8 @@ import (
 	"io"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"retort/models/gguf"
 	"retort/models/gguf/gguftest"
 )
@@ -13,6 +15,8 @@ import (
 // can be used without further checks.
 func FuzzRead(f *testing.F) {
 	f.Add(sample().Bytes())
+	f.Add(mixed(gguf.Q5_0, 22).Bytes())
+	f.Add(gguftest.AppendPair(gguftest.Header(3, 0, 1), "ids", []uint32{})) // an empty list at the very end
 	for _, c := range gguftest.Hostile() {
 		if len(c.Data) < 1<<12 {
 			f.Add(c.Data)
@@ -42,6 +46,9 @@ func FuzzRead(f *testing.F) {
 		if end > size {
 			t.Fatalf("tensors take %d of %d bytes: they overlap", end, size)
 		}
+		if len(file.Tensors) > 0 {
+			checkRetype(t, file)
+		}
 		for _, key := range file.Keys() {
 			if _, _, err := file.Strings(key); err != nil {
 				t.Fatal(err)
@@ -51,4 +58,22 @@ func FuzzRead(f *testing.F) {
 			}
 		}
 	})
+}
+
+// checkRetype reads the header that Retype makes.
+func checkRetype(t *testing.T, file *gguf.File) {
+	l, err := file.Retype(toQ8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := gguf.Read(bytes.NewReader(l.Header), l.Size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(l.Tensors, again.Tensors); diff != "" {
+		t.Fatal(diff)
+	}
+	if diff := cmp.Diff(file.Keys(), again.Keys()); diff != "" {
+		t.Fatal(diff)
+	}
 }

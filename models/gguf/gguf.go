@@ -46,11 +46,13 @@ type File struct {
 	Alignment int64    // of tensor data, in bytes
 	Tensors   []Tensor // in the order of the header
 
-	size   int64
-	keys   []string
-	values map[string]value
-	r      io.ReaderAt
-	closer io.Closer // nil when made by Read
+	size       int64
+	start      int64   // of the tensor data
+	typeFields []int64 // where the header says each tensor's type, and behind it the offset
+	keys       []string
+	values     map[string]value
+	r          io.ReaderAt
+	closer     io.Closer // nil when made by Read
 }
 
 // Open reads and checks the header of the file at path. The caller closes it.

@@ -248,7 +248,7 @@ func (f *File) Uints(key string) (list []uint64, ok bool, err error) {
 		return nil, false, nil
 	}
 	data := make([]byte, v.size)
-	if _, err := f.r.ReadAt(data, v.offset); err != nil {
+	if _, err := io.ReadFull(io.NewSectionReader(f.r, v.offset, v.size), data); err != nil {
 		return nil, true, within(err, "gguf: read %q", key)
 	}
 	width := kinds[v.elem].size

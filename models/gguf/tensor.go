@@ -15,6 +15,10 @@ const (
 	maxTensorName = 63 // bytes
 )
 
+// typeFieldSize is what a tensor's type and offset take, which end its
+// description.
+const typeFieldSize = 4 + 8
+
 // Tensor is the place and shape of one tensor.
 type Tensor struct {
 	Name   string
@@ -62,6 +66,7 @@ func (f *File) readTensors(d *decoder, n int) error {
 		}
 		seen[t.Name] = true
 		f.Tensors = append(f.Tensors, t)
+		f.typeFields = append(f.typeFields, d.pos-typeFieldSize)
 	}
 	return f.place(d.pos, d.size)
 }
@@ -152,6 +157,7 @@ func (f *File) place(end, size int64) error {
 	if !ok || len(f.Tensors) > 0 && start > size {
 		return faultf(ErrTruncated, "tensor data starts past the file")
 	}
+	f.start = start
 	for i := range f.Tensors {
 		t := &f.Tensors[i]
 		if t.Offset%f.Alignment != 0 {

@@ -12,6 +12,12 @@ const (
 	BF16 Type = 30
 )
 
+// Types of blocks of 32 elements: a scale in F16, and 5 or 8 bits for each.
+const (
+	Q5_0 Type = 6
+	Q8_0 Type = 8
+)
+
 // types holds, for each type, the elements of a block and the bytes they take.
 // Numbers that are missing were withdrawn by ggml.
 var types = map[Type]struct {
