@@ -115,7 +115,9 @@ func (im *importing) take(ctx context.Context, form forms.Form, ex dataset.Examp
 const shownBad = 20
 
 func (r *retort) reportImport(v importView) error {
-	r.printf("✅ Imported %d examples (%d new, %d already there)\n", v.Read, v.Stored, v.Already)
+	if v.Read > 0 || len(v.Bad) == 0 {
+		r.printf("✅ Imported %d examples (%d new, %d already there)\n", v.Read, v.Stored, v.Already)
+	}
 	for _, b := range v.Bad[:min(len(v.Bad), shownBad)] {
 		r.note("left out: %s", b)
 	}

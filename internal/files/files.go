@@ -26,6 +26,9 @@ func Write(path string, data []byte) error {
 func Replace(path string, write func(io.Writer) error) error {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, filepath.Base(path)+".*.tmp")
+	if at := new(os.PathError); errors.As(err, &at) {
+		at.Path = path // nobody knows the other name
+	}
 	if err != nil {
 		return err
 	}

@@ -94,9 +94,10 @@ func TestReplace_mode(t *testing.T) {
 }
 
 func TestReplace_noFolder(t *testing.T) {
-	err := Write(filepath.Join(t.TempDir(), "none", "file"), nil)
-	if !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("error %v, want that the folder does not exist", err)
+	path := filepath.Join(t.TempDir(), "none", "file")
+	err := Write(path, nil)
+	if at := new(os.PathError); !errors.Is(err, os.ErrNotExist) || !errors.As(err, &at) || at.Path != path {
+		t.Errorf("error %v, want that %q does not exist", err, path)
 	}
 }
 
