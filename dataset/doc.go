@@ -6,8 +6,8 @@
 //
 // # What is promised
 //
-// An example that Put acknowledged is on disk, twice: it survives kill -9 and,
-// where the disk keeps its own promises, a power cut. What is read back is what
+// An example that Put acknowledged is on disk, a moment later twice: it survives kill
+// -9 and, where the disk keeps its own promises, a power cut. What is read back is what
 // was written, or an error that wraps ErrDamaged; a damaged or lost example is
 // never an empty or a wrong one, and never simply absent. Check finds damage to any
 // file of a closed store, and repairs it from what is intact. What Forget removed
@@ -38,5 +38,6 @@
 // lacks is brought back from the journal (journaled.go), which alone is synced.
 //
 // Writers share commits: one goroutine gathers the changes that wait, writes them
-// to the journal and to Badger as one group, and only then answers (commit.go).
+// to the journal as one group, and only then answers. The group goes to Badger
+// meanwhile, and readers wait until what was answered is there (commit.go).
 package dataset
