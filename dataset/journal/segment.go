@@ -62,14 +62,22 @@ func lines(path string) iter.Seq2[located, error] {
 		var end int64
 		for n := 1; ; n++ {
 			raw, err := readLine(r)
-			end += int64(len(raw))
-			if errors.Is(err, io.EOF) && len(bytes.Trim(raw, "\x00")) == 0 {
-				return // with zeros, there is room for more groups
-			}
 			if err != nil && !errors.Is(err, io.EOF) {
 				yield(located{}, err)
 				return
 			}
+			text := bytes.TrimLeft(raw, "\x00")
+			if len(text) == 0 { // only the last line has no line feed
+				return // with zeros, there is room for more groups
+			}
+			if hole := len(raw) - len(text); hole > 0 {
+				end += int64(hole)
+				if !yield(located{end: end}, damaged(n, errors.New("zeros stand before it"))) {
+					return
+				}
+				raw = text
+			}
+			end += int64(len(raw))
 			l, lineErr := located{end: end}, error(nil)
 			if err != nil { // no line feed
 				lineErr = damaged(n, errors.New("it is cut short"))
