@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -30,13 +31,13 @@ type ollamaBench struct {
 	pieces string // the home of the engine and the starter models
 }
 
-func newOllamaBench(t *testing.T) *ollamaBench {
+func newOllamaBench(t *testing.T, settings ...string) *ollamaBench {
 	t.Helper()
 	pieces := os.Getenv("RETORT_TEST_HOME")
 	if pieces == "" {
 		t.Skip("RETORT_TEST_HOME is not set")
 	}
-	b := &ollamaBench{server: ollamatest.Start(t), pieces: pieces}
+	b := &ollamaBench{server: ollamatest.Start(t, settings...), pieces: pieces}
 	home := t.TempDir()
 	b.env = map[string]string{"RETORT_HOME": home, "RETORT_ENGINE_DIR": filepath.Join(pieces, "engine"),
 		"RETORT_OLLAMA_URL": b.server.URL, "OLLAMA_MODELS": b.server.Models}
@@ -339,5 +340,45 @@ func TestOllama_storeOfTheServersOwn(t *testing.T) {
 	}
 	if out.Usage.InputTokens%2 != 0 {
 		t.Errorf("%d prompt tokens in all, want the same from both", out.Usage.InputTokens)
+	}
+}
+
+// TestOllama_modelsPull has the server fetch a model from a registry on this machine.
+func TestOllama_modelsPull(t *testing.T) {
+	registry := ollamatest.NewRegistry(t)
+	b := newOllamaBench(t, registry.Setting())
+	digest := registry.Offer(t, "tiny", starterFile(t, b.pieces, "smollm2-135m-instruct"), nil)
+	name, ghost := ollamaPrefix+registry.Name("tiny"), ollamaPrefix+registry.Name("ghost")
+	offline := maps.Clone(b.env)
+	offline["RETORT_OFFLINE"] = "true"
+	var view struct{ Model string }
+	stderr, code := runJSON(t, offline, &view, "models", "pull", name)
+	if code != exitError || view.Model != "" || len(registry.Asked()) > 0 {
+		t.Errorf("offline: exit status %d, view %+v, the registry was asked %q\n%s", code, view, registry.Asked(), stderr)
+	}
+	if stderr, code = runJSON(t, b.env, &view, "models", "pull", ghost); code != exitNoModel || view.Model != "" ||
+		!strings.Contains(stderr, registry.Name("ghost")) || !strings.Contains(stderr, "hint: ") {
+		t.Errorf("ghost: exit status %d, view %+v\n%s", code, view, stderr)
+	}
+	if stderr = b.run(t, &view, "models", "pull", name); view.Model != name || !strings.Contains(stderr, "pulling "+digest[7:19]) {
+		t.Errorf("view %+v, want %q\n%s", view, name, stderr)
+	}
+	var out outcomeView
+	b.run(t, &out, "ensemble", "--members", name, "--input", "hello", "--temperature", "0", "--max-tokens", "8", "--no-keep")
+	if out.Answer == "" {
+		t.Errorf("%q gives no answer: %+v", name, out)
+	}
+}
+
+// TestModelsPull_offline holds that no server is asked: none is there.
+func TestModelsPull_offline(t *testing.T) {
+	env := map[string]string{"RETORT_HOME": t.TempDir(), "RETORT_OLLAMA_URL": "http://127.0.0.1:1"}
+	for setting, says := range map[string]string{"true": "fetching is not allowed", "false": "no server answers"} {
+		env["RETORT_OFFLINE"] = setting
+		var view struct{ Model string }
+		stderr, code := runJSON(t, env, &view, "models", "pull", "ollama/tiny")
+		if code != exitError || view.Model != "" || !strings.Contains(stderr, `pull "tiny": `+says) || !strings.Contains(stderr, "hint: ") {
+			t.Errorf("RETORT_OFFLINE=%s: exit status %d, view %+v, want %q\n%s", setting, code, view, says, stderr)
+		}
 	}
 }

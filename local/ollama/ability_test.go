@@ -2,7 +2,9 @@ package ollama_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -187,7 +189,7 @@ func TestPull(t *testing.T) {
 		"not allowed":  {"qwen3:8b", whole, ollama.Options{}, ollama.ErrOffline, "not allowed"},
 		"cloud":        {"big:cloud", whole, ollama.Options{AllowPull: true}, ollama.ErrCloudModel, ""},
 		"early close":  {"x", lines(`{"status":"pulling manifest"}`), ollama.Options{AllowPull: true}, nil, "stopped before it was done"},
-		"no such file": {"x", lines(`{"error":"pull model manifest: file does not exist"}`), ollama.Options{AllowPull: true}, nil, "file does not exist"},
+		"no such file": {"x", lines(`{"error":"pull model manifest: file does not exist"}`), ollama.Options{AllowPull: true}, ollama.ErrModelNotFound, "file does not exist"},
 	} {
 		f := &fake{pull: tc.pull}
 		var seen []ollama.Progress
@@ -195,12 +197,27 @@ func TestPull(t *testing.T) {
 		if (err == nil) != (name == "whole") || tc.want != nil && !errors.Is(err, tc.want) || err != nil && !strings.Contains(err.Error(), tc.says) {
 			t.Errorf("%s: error %v, want %v, %q", name, err, tc.want, tc.says)
 		}
-		if tc.want != nil && len(f.called()) > 0 {
+		if refused := errors.Is(tc.want, ollama.ErrOffline) || errors.Is(tc.want, ollama.ErrCloudModel); refused && len(f.called()) > 0 {
 			t.Errorf("%s: asked the server %q", name, f.called())
 		}
 		if name == "whole" && seen[1] != (ollama.Progress{Stage: "pulling abc", Path: "sha256:abc", Done: 40, Total: 100}) {
 			t.Errorf("progress %+v", seen)
 		}
+	}
+}
+
+// TestPull_reportsTheEnd is about a server that goes on to the next file between
+// two of its reports.
+func TestPull_reportsTheEnd(t *testing.T) {
+	f := &fake{pull: lines(`{"status":"pulling a","digest":"sha256:a","total":100,"completed":40}`,
+		`{"status":"pulling b","digest":"sha256:b","total":9,"completed":9}`, `{"status":"pulling c","digest":"sha256:c","total":5}`, `{"status":"success"}`)}
+	var seen []string
+	err := f.serve(t, ollama.Options{AllowPull: true}).Pull(t.Context(), "x", func(p ollama.Progress) {
+		seen = append(seen, fmt.Sprintf("%s %d/%d", p.Path, p.Done, p.Total))
+	})
+	want := []string{"sha256:a 40/100", "sha256:a 100/100", "sha256:b 9/9", "sha256:c 0/5", "sha256:c 5/5", " 0/0"}
+	if err != nil || !slices.Equal(seen, want) {
+		t.Errorf("progress %q, error %v, want %q", seen, err, want)
 	}
 }
 

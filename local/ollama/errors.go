@@ -18,7 +18,7 @@ import (
 // Errors that callers may need to tell apart. Those that a user can do something
 // about also have a method Hint() string.
 var (
-	ErrModelNotFound = errors.New("no such model")              // the server does not have the model
+	ErrModelNotFound = errors.New("no such model")              // the server does not have the model, or there is none to pull
 	ErrNotRunning    = errors.New("no server answers")          // nothing listens at the address
 	ErrRemote        = errors.New("it is on another machine")   // refused: see Options.AllowRemote
 	ErrCloudModel    = errors.New("it runs on another machine") // refused: see Options.AllowCloud

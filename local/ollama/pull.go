@@ -11,6 +11,7 @@ import (
 // a name leads: another machine. So it is ErrOffline unless Options.AllowPull
 // says otherwise, and a model that would run elsewhere is ErrCloudModel. What
 // was fetched before an interruption is kept by the server and not fetched again.
+// A name that leads to no model is ErrModelNotFound.
 func (c *Client) Pull(ctx context.Context, name string, progress func(Progress)) error {
 	if err := c.pull(ctx, name, progress); err != nil {
 		return fmt.Errorf("pull %q: %w", name, err)
@@ -28,7 +29,28 @@ func (c *Client) pull(ctx context.Context, name string, progress func(Progress))
 	case isCloudName(name) && !c.allowCloud:
 		return refuseCloud()
 	}
-	return c.untilSuccess(ctx, progress, func(take func(api.ProgressResponse) error) error {
+	err := c.untilSuccess(ctx, toTheEnd(progress), func(take func(api.ProgressResponse) error) error {
 		return c.api.Pull(ctx, &api.PullRequest{Model: name}, take)
 	})
+	if err != nil && err.Error() == noManifest {
+		return hinted{fmt.Errorf("%w: %w", ErrModelNotFound, err), "check its name and its tag"}
+	}
+	return err
+}
+
+// noManifest is all that the server says when the name leads to no model.
+const noManifest = "pull model manifest: file does not exist"
+
+// toTheEnd says of each file that all of it is there once the server goes on to
+// the next: it reports by the clock, and often not when a file ends.
+func toTheEnd(report func(Progress)) func(Progress) {
+	var last Progress
+	return func(p Progress) {
+		if p.Path != last.Path && last.Done < last.Total {
+			last.Done = last.Total
+			report(last)
+		}
+		last = p
+		report(p)
+	}
 }

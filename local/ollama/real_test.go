@@ -41,6 +41,14 @@ func weights(t *testing.T, id string) string {
 func real(t *testing.T, opts ollama.Options, settings ...string) *ollama.Client {
 	t.Helper()
 	smol := weights(t, "smollm2-135m-instruct")
+	client := start(t, opts, settings...)
+	create(t, client, realName, ollama.CreateOptions{GGUF: smol, Template: chatML, Stop: []string{"<|im_end|>"}})
+	return client
+}
+
+// start returns a client of a server with those settings.
+func start(t *testing.T, opts ollama.Options, settings ...string) *ollama.Client {
+	t.Helper()
 	server := ollamatest.Start(t, settings...)
 	transport := &http.Transport{}
 	opts.HTTPClient = &http.Client{Transport: transport}
@@ -49,7 +57,6 @@ func real(t *testing.T, opts ollama.Options, settings ...string) *ollama.Client 
 		t.Fatal(err)
 	}
 	t.Cleanup(transport.CloseIdleConnections)
-	create(t, client, realName, ollama.CreateOptions{GGUF: smol, Template: chatML, Stop: []string{"<|im_end|>"}})
 	return client
 }
 
