@@ -76,7 +76,8 @@ func TestOpen_dropsAGroupWithHoles(t *testing.T) {
 	if err := j.Append(group); err != nil {
 		t.Fatal(err)
 	}
-	raw, end := segment(t, dir, 1), j.size
+	end := j.size
+	raw := segment(t, dir, 1)[:end+100] // fewer zeros are written faster
 	path := filepath.Join(dir, segmentName(1))
 	for from := before; from < end; from += 13 {
 		for to := from + 7; to <= end; to += 31 {
