@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -15,6 +12,7 @@ import (
 
 	"retort/dataset/clean"
 	"retort/dataset/forms"
+	"retort/internal/files"
 )
 
 func exportCommand(flags []cli.Flag) *cli.Command {
@@ -148,17 +146,9 @@ func unitOf(form forms.Form) string {
 
 // exportFile replaces path only when everything has been written.
 func exportFile(path string, write func(io.Writer) (forms.Counts, error)) (counts forms.Counts, err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".export-*")
-	if err != nil {
-		return counts, err
-	}
-	defer os.Remove(f.Name()) // after the rename there is nothing of that name
-	counts, err = write(f)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return counts, err
-	}
-	return counts, os.Rename(f.Name(), path)
+	err = files.Replace(path, func(w io.Writer) error {
+		counts, err = write(w)
+		return err
+	})
+	return counts, err
 }
