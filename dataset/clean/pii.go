@@ -8,30 +8,31 @@ import (
 
 // personal is the table of personal data that can be told by form alone. Names
 // and addresses cannot, and are not looked for. A pattern is only tried on texts
-// that have its sign and so many digits with nothing but spaces and "()./-" between
-// them, which is far quicker found out.
+// that have its sign, what may says, and so many digits with nothing but spaces and
+// "()./-" between them, which is far quicker found out.
 var personal = []struct {
 	kind    string
 	sign    string
 	digits  int
 	pattern *regexp.Regexp
 	valid   func(match string) bool
+	may     func(text string) bool // nil: always
 }{
-	{"email address", "@", 0, regexp.MustCompile(`(?i)\b[a-z0-9._%+-]+@(?:[a-z0-9-]+\.)+[a-z]{2,24}\b`), validEmail},
-	{"IBAN", "", 2, regexp.MustCompile(`\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b`), validIBAN},
-	{"card number", "", 13, regexp.MustCompile(`\b[2-6]\d{3}(?:[ -]?\d){9,15}\b`), validCard},
-	{"phone number", "+", 8, regexp.MustCompile(`\+\d[\d ()./-]{6,20}\d\b`), validPhone},
-	{"phone number", "", 10, regexp.MustCompile(`\(\d{3}\) ?\d{3}[ -]\d{4}\b|\b\d{3}[-.]\d{3}[-.]\d{4}\b`), validPhone},
-	{"phone number", "0", 8, regexp.MustCompile(`(?:^|[^\w.,+/-])(?:\(0\d{2,5}\)|0\d{2,5})[ /-] ?\d{3,8}(?:[ -]?\d{2,5}){0,3}\b`), validPhone},
-	{"IP address", ".", 4, regexp.MustCompile(`\b\d{1,3}(?:\.\d{1,3}){3}\b`), validIP},
-	{"IP address", ":", 0, regexp.MustCompile(`(?i)\b[0-9a-f]{1,4}(?::[0-9a-f]{0,4}){3,7}\b`), validIP},
+	{"email address", "@", 0, regexp.MustCompile(`(?i)\b[a-z0-9._%+-]+@(?:[a-z0-9-]+\.)+[a-z]{2,24}\b`), validEmail, nil},
+	{"IBAN", "", 2, regexp.MustCompile(`\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b`), validIBAN, beginsIBAN},
+	{"card number", "", 13, regexp.MustCompile(`\b[2-6]\d{3}(?:[ -]?\d){9,15}\b`), validCard, nil},
+	{"phone number", "+", 8, regexp.MustCompile(`\+\d[\d ()./-]{6,20}\d\b`), validPhone, nil},
+	{"phone number", "", 10, regexp.MustCompile(`\(\d{3}\) ?\d{3}[ -]\d{4}\b|\b\d{3}[-.]\d{3}[-.]\d{4}\b`), validPhone, nil},
+	{"phone number", "0", 8, regexp.MustCompile(`(?:^|[^\w.,+/-])(?:\(0\d{2,5}\)|0\d{2,5})[ /-] ?\d{3,8}(?:[ -]?\d{2,5}){0,3}\b`), validPhone, nil},
+	{"IP address", ".", 4, regexp.MustCompile(`\b\d{1,3}(?:\.\d{1,3}){3}\b`), validIP, nil},
+	{"IP address", ":", 0, regexp.MustCompile(`(?i)\b[0-9a-f]{1,4}(?::[0-9a-f]{0,4}){3,7}\b`), validIP, nil},
 }
 
 // findPersonal names the kind of the first personal data in text, "" if none.
 func findPersonal(text string) string {
 	digits := digitsTogether(text)
 	for _, p := range personal {
-		if digits < p.digits || !strings.Contains(text, p.sign) {
+		if digits < p.digits || !strings.Contains(text, p.sign) || p.may != nil && !p.may(text) {
 			continue
 		}
 		for _, match := range p.pattern.FindAllString(text, -1) {
@@ -67,6 +68,24 @@ func validEmail(s string) bool {
 		}
 	}
 	return true
+}
+
+// beginsIBAN reports whether text has two capital letters with two digits behind them.
+func beginsIBAN(text string) bool {
+	letters, digits := 0, 0
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c >= 'A' && c <= 'Z':
+			letters, digits = letters+1, 0
+		case c >= '0' && c <= '9' && letters >= 2:
+			if digits++; digits == 2 {
+				return true
+			}
+		default:
+			letters, digits = 0, 0
+		}
+	}
+	return false
 }
 
 // validIBAN checks the length and the remainder by 97 (ISO 13616).

@@ -8,7 +8,7 @@ import (
 
 // Quarantine finds secrets and personal data in one example after the other, by
 // the rules of Select. Several goroutines may use it.
-type Quarantine struct{ secrets secretScan }
+type Quarantine struct{ secrets *secretScan }
 
 // NewQuarantine takes a quarter of a second the first time.
 func NewQuarantine() (*Quarantine, error) {
