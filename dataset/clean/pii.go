@@ -24,8 +24,8 @@ var personal = []struct {
 	{"phone number", "+", 8, regexp.MustCompile(`\+\d[\d ()./-]{6,20}\d\b`), validPhone, nil},
 	{"phone number", "", 10, regexp.MustCompile(`\(\d{3}\) ?\d{3}[ -]\d{4}\b|\b\d{3}[-.]\d{3}[-.]\d{4}\b`), validPhone, nil},
 	{"phone number", "0", 8, regexp.MustCompile(`(?:^|[^\w.,+/-])(?:\(0\d{2,5}\)|0\d{2,5})[ /-] ?\d{3,8}(?:[ -]?\d{2,5}){0,3}\b`), validPhone, nil},
-	{"IP address", ".", 4, regexp.MustCompile(`\b\d{1,3}(?:\.\d{1,3}){3}\b`), validIP, nil},
-	{"IP address", ":", 0, regexp.MustCompile(`(?i)\b[0-9a-f]{1,4}(?::[0-9a-f]{0,4}){3,7}\b`), validIP, nil},
+	{"IP address", ".", 4, regexp.MustCompile(`\b\d{1,3}(?:\.\d{1,3}){3}\b`), validIP, hasDotted},
+	{"IP address", ":", 0, regexp.MustCompile(`(?i)\b[0-9a-f]{1,4}(?::[0-9a-f]{0,4}){3,7}\b`), validIP, hasColons},
 }
 
 // findPersonal names the kind of the first personal data in text, "" if none.
@@ -87,6 +87,22 @@ func beginsIBAN(text string) bool {
 	}
 	return false
 }
+
+// hasDotted reports whether text has three dots between digits.
+func hasDotted(text string) bool {
+	dots := 0
+	for i := 1; i+1 < len(text) && dots < 3; i++ {
+		if text[i] == '.' && isDigit(text[i-1]) && isDigit(text[i+1]) {
+			dots++
+		}
+	}
+	return dots == 3
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+// hasColons reports whether text has as many colons as an address of IPv6.
+func hasColons(text string) bool { return strings.Count(text, ":") >= 3 }
 
 // validIBAN checks the length and the remainder by 97 (ISO 13616).
 func validIBAN(s string) bool {

@@ -97,3 +97,17 @@ func FuzzWords(f *testing.F) {
 		Language(s)
 	})
 }
+
+// FuzzPersonal_passesNothingOver: a pattern that matches is tried.
+func FuzzPersonal_passesNothingOver(f *testing.F) {
+	for _, text := range []string{"DE89 3704 0044 0532 0130 00", "AGB82WEST12345698765432", "X1YZ12", "AB1C23", "8.8.8.8", "::1:2", "a:b::c", "1.2.3.4.5:6"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, p := range personal {
+			if p.may != nil && p.pattern.MatchString(text) && !p.may(text) {
+				t.Errorf("%s: %q is passed over", p.kind, text)
+			}
+		}
+	})
+}
