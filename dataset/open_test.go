@@ -25,7 +25,7 @@ func tampered(t *testing.T, tamper func(txn *badger.Txn, unrated []byte) error) 
 		}
 	}
 	var unrated []byte
-	err = s.db.View(func(txn *badger.Txn) (err error) {
+	err = s.view(t.Context(), func(txn *badger.Txn) (err error) {
 		unrated, err = readRaw(txn, exampleKey(2))
 		return err
 	})
@@ -33,6 +33,9 @@ func tampered(t *testing.T, tamper func(txn *badger.Txn, unrated []byte) error) 
 		t.Fatal(err)
 	}
 	if _, err := s.Rate(t.Context(), Identify(testExample(1)).ID, 5); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.arrived(); err != nil { // else what was put last would come after the tampering
 		t.Fatal(err)
 	}
 	if err := s.db.Update(func(txn *badger.Txn) error { return tamper(txn, unrated) }); err != nil {
