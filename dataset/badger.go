@@ -12,8 +12,8 @@ import (
 // oneLevel is how many bytes of tables lie on one level, behind those that were
 // written last. Examples come in the order of their keys, so each is moved there
 // once, and not again from level to level: that makes imports faster, by a third at
-// 300,000 examples and by 62 % at a million. What it costs is that changes to many examples all over a store move all
-// of it, hence the bound.
+// 300,000 examples and by 62 % at a million. What it costs is that changes to many
+// examples all over a store move all of it, hence the bound.
 const oneLevel = 4 << 30
 
 func badgerOptions(dir string, log badger.Logger) badger.Options {

@@ -44,12 +44,12 @@ type putting struct {
 // order, nothing else of this Put is handed over meanwhile.
 func (p *putting) put(items []item) error {
 	if !slices.ContainsFunc(items, item.extends) {
-		return p.hand(items)
+		return p.hand(items, false)
 	}
 	if err := p.finish(); err != nil {
 		return err
 	}
-	if err := p.hand(items); err != nil {
+	if err := p.hand(items, true); err != nil {
 		return err
 	}
 	return p.finish()
@@ -63,7 +63,8 @@ type handedChunk struct {
 	done   int
 }
 
-func (p *putting) hand(items []item) error {
+// hand hands over a chunk, which reads if any of its items may add to an example.
+func (p *putting) hand(items []item, reads bool) error {
 	if len(p.handed) == 2 {
 		if err := p.next(); err != nil {
 			return err
@@ -71,7 +72,7 @@ func (p *putting) hand(items []item) error {
 	}
 	h := &handedChunk{items: items}
 	var err error
-	h.change, err = p.store.committer.hand(p.ctx, slices.ContainsFunc(items, item.extends), func(b *batch) (err error) {
+	h.change, err = p.store.committer.hand(p.ctx, reads, func(b *batch) (err error) {
 		h.added, h.done, err = p.store.addNew(b, h.items)
 		return err
 	})
@@ -90,7 +91,7 @@ func (p *putting) next() error {
 	}
 	p.stored += h.added
 	if h.done < len(h.items) {
-		return p.hand(h.items[h.done:])
+		return p.hand(h.items[h.done:], true) // only of one that reads is anything left
 	}
 	return nil
 }

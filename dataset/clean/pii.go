@@ -49,7 +49,7 @@ func digitsTogether(text string) (most int) {
 	n := 0
 	for i := range len(text) {
 		switch c := text[i]; {
-		case c >= '0' && c <= '9':
+		case isDigit(c):
 			n++
 			most = max(most, n)
 		case strings.IndexByte(" ()./-", c) < 0:
@@ -77,7 +77,7 @@ func beginsIBAN(text string) bool {
 		switch c := text[i]; {
 		case c >= 'A' && c <= 'Z':
 			letters, digits = letters+1, 0
-		case c >= '0' && c <= '9' && letters >= 2:
+		case isDigit(c) && letters >= 2:
 			if digits++; digits == 2 {
 				return true
 			}

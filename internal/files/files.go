@@ -26,10 +26,10 @@ func Write(path string, data []byte) error {
 func Replace(path string, write func(io.Writer) error) error {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, filepath.Base(path)+".*.tmp")
-	if at := new(os.PathError); errors.As(err, &at) {
-		at.Path = path // nobody knows the other name
-	}
 	if err != nil {
+		if at := new(os.PathError); errors.As(err, &at) {
+			at.Path = path // nobody knows the other name
+		}
 		return err
 	}
 	defer os.Remove(f.Name()) // after the rename there is nothing of that name
