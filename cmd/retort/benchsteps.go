@@ -21,6 +21,7 @@ const writerTime = 2 * time.Second
 
 // benchStep is what a child of bench dataset is told.
 type benchStep struct {
+	r                 *retort
 	dir, rows, out    string
 	examples, writers int
 	seed              uint64
@@ -47,7 +48,7 @@ func runBenchStep(ctx context.Context, c *cli.Context, r *retort) error {
 	if !ok {
 		return usage("unknown step %q", c.String("step"))
 	}
-	values, err := do(ctx, benchStep{dir: c.String("dir"), rows: c.String("rows"), out: c.String("out"), examples: c.Int("examples"),
+	values, err := do(ctx, benchStep{r: r, dir: c.String("dir"), rows: c.String("rows"), out: c.String("out"), examples: c.Int("examples"),
 		writers: c.Int("writers"), seed: c.Uint64("seed"), cold: c.Bool("cold")})
 	if err != nil {
 		return err

@@ -18,16 +18,18 @@ import (
 	"retort/llm"
 )
 
-// export writes all examples to b.out and returns the rate.
+// export writes all examples to b.out, as `examples export` does until the file is in
+// its place, and returns the rate.
 func (b benchStep) export(ctx context.Context, s *dataset.Store) (map[string]float64, error) {
 	began := time.Now()
-	err := writeFile(b.out, func(w io.Writer) error {
-		counts, err := forms.Write(ctx, w, forms.Options{Form: forms.OpenAI}, s.All(ctx, dataset.Filter{}))
-		if err == nil && counts.Written != b.examples {
-			err = fmt.Errorf("%d of %d examples were exported", counts.Written, b.examples)
-		}
-		return err
-	})
+	out, err := b.r.outgoingIn(forms.OpenAI, false)
+	if err != nil {
+		return nil, err
+	}
+	counts, err := b.r.export(ctx, newExport(b.out, forms.OpenAI, 0), out.only(s.All(ctx, dataset.Filter{})))
+	if err == nil && counts.Written != b.examples {
+		err = fmt.Errorf("%d of %d examples were exported", counts.Written, b.examples)
+	}
 	return written(b.out, began, err)
 }
 

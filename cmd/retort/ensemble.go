@@ -313,7 +313,7 @@ func heard(o ensemble.Outcome) (n int) {
 // only if each of them is known to be.
 func (r *retort) termsOf(ids []string) string {
 	for _, id := range ids {
-		if terms, ok := remoteTerms(r.cfg, id); ok {
+		if terms, ok := r.remoteTerms(id); ok {
 			if terms != models.TermsOpen {
 				return models.TermsRestricted
 			}

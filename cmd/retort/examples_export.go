@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
+	"retort/dataset"
 	"retort/dataset/clean"
 	"retort/dataset/forms"
 	"retort/internal/files"
@@ -95,15 +97,7 @@ func runExamplesExport(ctx context.Context, c *cli.Context, r *retort) error {
 		return err
 	}
 	record := newExport(path, form, c.Float64("margin"))
-	write := func(w io.Writer) (forms.Counts, error) {
-		return forms.Write(ctx, w, forms.Options{Form: form, Margin: record.Margin}, record.noting(out.only(store.All(ctx, filter))))
-	}
-	var counts forms.Counts
-	if path == "-" {
-		counts, err = write(r.stdout)
-	} else {
-		counts, err = exportFile(path, write)
-	}
+	counts, err := r.export(ctx, record, out.only(store.All(ctx, filter)))
 	if err != nil {
 		return fmt.Errorf("export %q: %w", path, err)
 	}
@@ -114,6 +108,18 @@ func runExamplesExport(ctx context.Context, c *cli.Context, r *retort) error {
 	restricted, quarantined := out.count()
 	r.noteLeft(counts.LeftOut, restricted, quarantined)
 	return r.object(exportedExamples{path, form, counts.Written, counts.LeftOut, restricted, quarantined})
+}
+
+// export writes examples to the file of record, "-" for standard output, and notes
+// in it which they are.
+func (r *retort) export(ctx context.Context, record *exportRecord, examples iter.Seq2[dataset.Example, error]) (forms.Counts, error) {
+	write := func(w io.Writer) (forms.Counts, error) {
+		return forms.Write(ctx, w, forms.Options{Form: record.Format, Margin: record.Margin}, record.noting(examples))
+	}
+	if record.Path == "-" {
+		return write(r.stdout)
+	}
+	return exportFile(record.Path, write)
 }
 
 // noteLeft says what an export lacks, and why.

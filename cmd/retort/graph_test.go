@@ -17,6 +17,7 @@ var mayImport = map[string][]string{
 	"models/ollamastore":      nil,
 	"local/ollama/ollamatest": nil, // for tests alone
 	"scripts":                 nil,
+	"internal/ahead":          nil,
 	"internal/bench":          {"llm"},
 	"internal/config":         nil,
 	"internal/files":          nil,
@@ -38,7 +39,7 @@ var mayImport = map[string][]string{
 	"ensemble/judge":          {"llm"},
 	"ensemble/meaning":        nil,
 	"ensemble/routing":        {"llm"},
-	"dataset":                 {"llm", "dataset/journal", "internal/files"},
+	"dataset":                 {"llm", "dataset/journal", "internal/ahead", "internal/files"},
 	"dataset/journal":         {"internal/files"},
 	"dataset/forms":           {"llm", "dataset"},
 	"dataset/clean":           {"llm", "dataset"},

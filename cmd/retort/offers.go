@@ -34,7 +34,7 @@ func (r *retort) allModels(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	offers, err := offersOf(r.cfg)
+	offers, err := r.offers()
 	if err != nil {
 		return err
 	}

@@ -3,13 +3,13 @@ package main
 import (
 	"encoding/hex"
 	"iter"
-	"runtime"
 	"strings"
 	"sync"
 
 	"retort/dataset"
 	"retort/dataset/clean"
 	"retort/dataset/forms"
+	"retort/internal/ahead"
 )
 
 // outgoing decides which examples may leave in an export. It counts each of the
@@ -18,6 +18,7 @@ type outgoing struct {
 	forbidden  func(dataset.Example) string                       // by terms
 	quarantine func(dataset.Example) (r clean.Reason, why string) // nil: whatever it is may leave
 
+	mu       sync.Mutex                // guards verdicts
 	verdicts map[[32]byte]clean.Reason // by ID; "" may leave. Nil where each is seen once.
 	left     map[clean.Reason]int
 }
@@ -46,66 +47,60 @@ func (r *retort) outgoingIn(form forms.Form, quarantined bool) (*outgoing, error
 	return o, nil
 }
 
-// outgoingChunk is how many examples are looked at ahead, by all CPUs.
-const outgoingChunk = 64
+// vetted is an example, and why it may not leave, or "".
+type vetted struct {
+	dataset.Example
+	verdict clean.Reason
+	known   bool // from the time before
+}
 
-// only yields those of examples that may leave, in their order.
+// only yields those of examples that may leave, in their order. All CPUs look at
+// them, ahead.
 func (o *outgoing) only(examples iter.Seq2[dataset.Example, error]) iter.Seq2[dataset.Example, error] {
 	return func(yield func(dataset.Example, error) bool) {
-		chunk := make([]dataset.Example, 0, outgoingChunk)
-		flush := func() bool {
-			for i, verdict := range o.judge(chunk) {
-				if verdict == "" && !yield(chunk[i], nil) {
-					return false
-				}
+		for j, err := range ahead.Map(examples, textSize, o.judge) {
+			if err == nil && !j.known {
+				o.note(j)
 			}
-			chunk = chunk[:0]
-			return true
-		}
-		for ex, err := range examples {
-			switch {
-			case err != nil:
-				if !flush() || !yield(ex, err) {
-					return
-				}
-			default:
-				if chunk = append(chunk, ex); len(chunk) == outgoingChunk && !flush() {
-					return
-				}
+			if (err != nil || j.verdict == "") && !yield(j.Example, err) {
+				return
 			}
 		}
-		flush()
 	}
 }
 
-// judge says of each example why it may not leave, or "".
-func (o *outgoing) judge(examples []dataset.Example) []clean.Reason {
-	verdicts := make([]clean.Reason, len(examples))
-	known := make([]bool, len(examples))
-	var wg sync.WaitGroup
-	workers := runtime.GOMAXPROCS(0)
-	for w := range workers {
-		wg.Go(func() {
-			for i := w; i < len(examples); i += workers {
-				if verdicts[i], known[i] = o.verdicts[idKey(examples[i].ID)]; !known[i] {
-					verdicts[i] = o.verdict(examples[i])
-				}
-			}
-		})
-	}
-	wg.Wait()
-	for i, verdict := range verdicts {
-		if known[i] {
-			continue
-		}
-		if o.verdicts != nil {
-			o.verdicts[idKey(examples[i].ID)] = verdict
-		}
-		if verdict != "" {
-			o.left[verdict]++
+// textSize is about how many bytes an example takes.
+func textSize(ex dataset.Example) int {
+	size := len(ex.Response)
+	for _, m := range ex.Messages {
+		size += len(m.Content)
+		for _, img := range m.Images {
+			size += len(img.Data)
 		}
 	}
-	return verdicts
+	return size
+}
+
+func (o *outgoing) judge(ex dataset.Example) (vetted, error) {
+	o.mu.Lock()
+	verdict, known := o.verdicts[idKey(ex.ID)]
+	o.mu.Unlock()
+	if !known {
+		verdict = o.verdict(ex)
+	}
+	return vetted{ex, verdict, known}, nil
+}
+
+// note counts an example that is seen for the first time.
+func (o *outgoing) note(j vetted) {
+	if o.verdicts != nil {
+		o.mu.Lock()
+		o.verdicts[idKey(j.ID)] = j.verdict
+		o.mu.Unlock()
+	}
+	if j.verdict != "" {
+		o.left[j.verdict]++
+	}
 }
 
 func (o *outgoing) verdict(ex dataset.Example) clean.Reason {

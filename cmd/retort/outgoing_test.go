@@ -86,7 +86,7 @@ func TestOutgoing_looksAtWhatTheFormHolds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := out.judge([]dataset.Example{ex})[0]; got != want {
+		if got := out.verdict(ex); got != want {
 			t.Errorf("%s: %q, want %q", form, got, want)
 		}
 	}

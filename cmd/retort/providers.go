@@ -28,7 +28,7 @@ type providerView struct {
 
 // runDoctorProviders makes one small call to each provider that may be asked.
 func runDoctorProviders(ctx context.Context, r *retort) error {
-	offers, err := offersOf(r.cfg)
+	offers, err := r.offers()
 	if err != nil {
 		return err
 	}

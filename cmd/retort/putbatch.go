@@ -44,13 +44,7 @@ type putBatch struct {
 
 func (b *putBatch) add(ctx context.Context, ex dataset.Example) error {
 	b.list = append(b.list, ex)
-	b.size += len(ex.Response)
-	for _, m := range ex.Messages {
-		b.size += len(m.Content)
-		for _, img := range m.Images {
-			b.size += len(img.Data)
-		}
-	}
+	b.size += textSize(ex)
 	if len(b.list) < putBatchExamples && b.size < putBatchSize {
 		return nil
 	}

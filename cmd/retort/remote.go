@@ -52,6 +52,12 @@ func offersOf(cfg *config.Config) (models.Offers, error) {
 	return o, nil
 }
 
+// offers is offersOf for this run's settings, found out once.
+func (r *retort) offers() (models.Offers, error) {
+	r.offered.once.Do(func() { r.offered.offers, r.offered.err = offersOf(r.cfg) })
+	return r.offered.offers, r.offered.err
+}
+
 // mayAsk says why a provider may not be asked: nothing leaves this machine unless
 // the owner enabled the provider, gave the key that it wants, and is not offline.
 func (r *retort) mayAsk(p models.Provider) error {
@@ -74,7 +80,7 @@ func (r *retort) mayAsk(p models.Provider) error {
 
 // remoteModel opens the remote model that id means; ok is false if it means none.
 func (r *retort) remoteModel(id string) (m llm.Model, ok bool, err error) {
-	offers, err := offersOf(r.cfg)
+	offers, err := r.offers()
 	if err != nil {
 		return nil, true, err
 	}
@@ -165,7 +171,7 @@ func ratesOf(o models.Offer, p models.Provider) *wrap.Rates {
 // rankedRemote returns the enabled models of the providers that may be asked, with
 // the table's scores.
 func (r *retort) rankedRemote(taskType string) ([]rankedModel, error) {
-	offers, err := offersOf(r.cfg)
+	offers, err := r.offers()
 	if err != nil {
 		return nil, err
 	}
@@ -190,8 +196,8 @@ func (r *retort) rankedRemote(taskType string) ([]rankedModel, error) {
 
 // remoteTerms is the terms class of a remote model's answers; ok is false if id is
 // none. What the owner allows to train on counts as open.
-func remoteTerms(cfg *config.Config, id string) (terms string, ok bool) {
-	offers, err := offersOf(cfg)
+func (r *retort) remoteTerms(id string) (terms string, ok bool) {
+	offers, err := r.offers()
 	if err != nil {
 		return models.TermsRestricted, true
 	}

@@ -22,7 +22,7 @@ func (r *retort) forbids(ex dataset.Example) string {
 		return "its source is restricted and names no teacher that you could allow"
 	}
 	for _, id := range ex.Source.Models {
-		terms, remote := remoteTerms(r.cfg, id)
+		terms, remote := r.remoteTerms(id)
 		provider, _, _ := strings.Cut(id, "/")
 		switch {
 		case remote && terms != models.TermsOpen:

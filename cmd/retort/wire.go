@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"retort/dataset"
 	"retort/dataset/socket"
@@ -36,6 +37,11 @@ type retort struct {
 	pool           *llamacpp.Pool // of openedModels
 	openedOllama   *ollama.Client
 	remotes        remotes
+	offered        struct {
+		once   sync.Once
+		offers models.Offers
+		err    error
+	}
 }
 
 func newRetort(ctx context.Context, p *program, cfg *config.Config, asJSON bool) *retort {
