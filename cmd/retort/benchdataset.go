@@ -122,7 +122,7 @@ func (s *datasetSides) path(name string) string { return filepath.Join(s.dir, na
 // What the work takes at most on disk: the rows of the peers, two stores at a time
 // with their logs and compactions, and what is exported.
 const (
-	diskPerExample = 6 << 10
+	diskPerExample = 8 << 10
 	diskBeside     = 512 << 20
 )
 

@@ -39,7 +39,7 @@ var benchSteps = map[string]func(context.Context, benchStep) (map[string]float64
 func (p *program) benchStepCommand() *cli.Command {
 	return p.verb(&cli.Command{Name: "bench-step", Hidden: true, Usage: "one step of bench dataset",
 		Flags: []cli.Flag{&cli.StringFlag{Name: "step"}, &cli.StringFlag{Name: "dir"}, &cli.StringFlag{Name: "rows"}, &cli.StringFlag{Name: "out"},
-			&cli.IntFlag{Name: "examples"}, &cli.IntFlag{Name: "writers"}, &cli.Uint64Flag{Name: "seed"}, &cli.BoolFlag{Name: "cold"}},
+			&cli.IntFlag{Name: "examples"}, &cli.IntFlag{Name: "writers"}, &cli.Uint64Flag{Name: "seed"}, &cli.BoolFlag{Name: "cold"}, &cli.StringFlag{Name: "memory-group"}},
 	}, runBenchStep)
 }
 
@@ -47,6 +47,11 @@ func runBenchStep(ctx context.Context, c *cli.Context, r *retort) error {
 	do, ok := benchSteps[c.String("step")]
 	if !ok {
 		return usage("unknown step %q", c.String("step"))
+	}
+	if group := c.String("memory-group"); group != "" {
+		if err := bench.JoinMemoryGroup(group); err != nil {
+			return err
+		}
 	}
 	values, err := do(ctx, benchStep{r: r, dir: c.String("dir"), rows: c.String("rows"), out: c.String("out"), examples: c.Int("examples"),
 		writers: c.Int("writers"), seed: c.Uint64("seed"), cold: c.Bool("cold")})
@@ -148,7 +153,7 @@ func (b benchStep) putSingly(ctx context.Context, s *dataset.Store, examples []d
 
 // stepFill is one process's way from nothing to an exported file.
 func stepFill(ctx context.Context, b benchStep) (map[string]float64, error) {
-	own := watchMemory()
+	own, began := watchMemory(), time.Now()
 	err := inStore(b.dir, func(s *dataset.Store) error {
 		if _, err := b.ingest(ctx, s); err != nil {
 			return err
@@ -156,7 +161,7 @@ func stepFill(ctx context.Context, b benchStep) (map[string]float64, error) {
 		_, err := b.export(ctx, s)
 		return err
 	})
-	values := map[string]float64{"own_peak_bytes": own()}
+	values := map[string]float64{"own_peak_bytes": own(), "seconds": time.Since(began).Seconds()}
 	if peak, known := bench.PeakMemory(); known == nil {
 		values["peak_bytes"] = float64(peak)
 	}

@@ -27,3 +27,19 @@ func PeakMemory() (int64, error) { return 0, fmt.Errorf("peak memory: %w", error
 
 // OwnMemory is told by Linux alone.
 func OwnMemory() (int64, error) { return 0, fmt.Errorf("own memory: %w", errors.ErrUnsupported) }
+
+// MemoryGroup is known to Linux alone.
+type MemoryGroup struct{}
+
+func NewMemoryGroup(int64) (*MemoryGroup, error) {
+	return nil, fmt.Errorf("make a control group: %w", errors.ErrUnsupported)
+}
+
+func (g *MemoryGroup) Dir() string          { return "" }
+func (g *MemoryGroup) Peak() (int64, error) { return 0, errors.ErrUnsupported }
+func (g *MemoryGroup) Close() error         { return nil }
+
+// JoinMemoryGroup is done by Linux alone.
+func JoinMemoryGroup(string) error {
+	return fmt.Errorf("join a control group: %w", errors.ErrUnsupported)
+}
