@@ -168,14 +168,14 @@ func (s *benchSides) text(work, round, tokens int) (string, error) {
 
 // randomModel returns a model of the shape of Qwen2.5-1.5B with random weights,
 // which is made once and kept, and how many bytes of it one token reads.
-func (s *benchSides) randomModel() (string, int64, error) {
-	path := filepath.Join(s.r.path("cache", "bench"), "random-qwen2-1.5b-q8_0.gguf")
+func (s *benchSides) randomModel(weights bench.Weights) (string, int64, error) {
+	path := filepath.Join(s.r.path("cache", "bench"), fmt.Sprintf("random-qwen2-1.5b-%s.gguf", weights))
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return "", 0, err
 	}
 	if gguf.Check(path) != nil {
-		s.r.note("Writing 1.6 GB of random weights to %s", path)
-		if err := bench.WriteModel(path, bench.Qwen2, 1); err != nil {
+		s.r.note("Writing random weights (%s) to %s", weights, path)
+		if err := bench.WriteModel(path, bench.Qwen2, weights, 1); err != nil {
 			return "", 0, err
 		}
 	}

@@ -239,18 +239,46 @@ func (s *benchSides) scoreWork(context.Context) (bench.Work, []bench.Row, error)
 	return w, []bench.Row{row, cached}, nil
 }
 
+// limits are the weights that limitWork decodes. Those of sixteen bits are the
+// quickest to multiply for what they take: with them it is memory that limits.
+var limits = []struct {
+	arm     string
+	weights bench.Weights
+	goal    bench.Goal
+}{{"ours, 16 bits", bench.SixteenBits, bench.AtLeast}, {"ours, 8 bits", bench.EightBits, bench.None}}
+
 // limitWork is how near decoding comes to reading the weights from memory and
 // nothing else.
-func (s *benchSides) limitWork(ctx context.Context) (bench.Work, []bench.Row, error) {
-	file, perToken, err := s.randomModel()
+func (s *benchSides) limitWork(ctx context.Context) (w bench.Work, rows []bench.Row, err error) {
+	for _, l := range limits {
+		arm, size, err := s.limitArm(ctx, l.arm, l.weights)
+		if err != nil {
+			return w, nil, err
+		}
+		w.Arms = append(w.Arms, arm)
+		rows = append(rows, bench.Row{Name: fmt.Sprintf("decode of %.1f GB, one stream", float64(size)/1e9), Ours: l.arm, Peer: bandwidthArm,
+			Figure: bench.Value("bytes_per_second"), Unit: "B/s", Goal: l.goal, Target: 0.6, Unequal: true})
+	}
+	read := func(ctx context.Context, _ int) (bench.Sample, error) {
+		rate, err := bench.Bandwidth(ctx, s.threads)
+		return bench.Sample{Values: map[string]float64{"bytes_per_second": rate}}, err
+	}
+	w.Arms = append(w.Arms, bench.Arm{Name: bandwidthArm, Run: read})
+	return w, rows, nil
+}
+
+// limitArm decodes a model of random weights, and returns how many bytes of it one
+// token reads.
+func (s *benchSides) limitArm(ctx context.Context, name string, weights bench.Weights) (arm bench.Arm, perToken int64, err error) {
+	file, perToken, err := s.randomModel(weights)
 	if err != nil {
-		return bench.Work{}, nil, err
+		return arm, 0, err
 	}
 	big, err := s.open(ctx, file, llamacpp.Options{Prefixes: llamacpp.NoPrefixes})
 	if err != nil {
-		return bench.Work{}, nil, err
+		return arm, 0, err
 	}
-	decode := func(ctx context.Context, round int) (bench.Sample, error) {
+	return s.own(name, big, func(ctx context.Context, round int) (bench.Sample, error) {
 		out, err := bench.Generate(ctx, big, bench.Ask{Prompt: fmt.Sprintf("Tell number %d", round), Output: limitOutput, TopK: 1, TopP: 1})
 		if err != nil {
 			return out, err
@@ -261,12 +289,5 @@ func (s *benchSides) limitWork(ctx context.Context) (bench.Work, []bench.Row, er
 		rate := float64(limitOutput-1) / (out.Total - out.First).Seconds()
 		out.Values = map[string]float64{"tokens_per_second": rate, "bytes_per_second": rate * float64(perToken)}
 		return out, nil
-	}
-	read := func(ctx context.Context, _ int) (bench.Sample, error) {
-		rate, err := bench.Bandwidth(ctx, s.threads)
-		return bench.Sample{Values: map[string]float64{"bytes_per_second": rate}}, err
-	}
-	w := bench.Work{Arms: []bench.Arm{s.own(oursArm, big, decode), {Name: bandwidthArm, Run: read}}}
-	return w, []bench.Row{{Name: "decode of 1.6 GB, one stream", Ours: oursArm, Peer: bandwidthArm, Figure: bench.Value("bytes_per_second"),
-		Unit: "B/s", Goal: bench.AtLeast, Target: 0.6, Unequal: true}}, nil
+	}), perToken, nil
 }

@@ -25,16 +25,31 @@ type Matrix struct {
 	Inputs, Outputs int
 }
 
-// The types of tensors that are written.
+// Weights is the type of a model's matrices.
+type Weights uint32
+
+// The types of tensors that are written, by their numbers in GGUF.
 const (
-	typeF32  = 0
-	typeQ8_0 = 8 // blocks of 32: a half-precision scale and 32 signed bytes
+	EightBits   Weights = 8  // Q8_0, blocks of 32: a half-precision scale and 32 signed bytes
+	SixteenBits Weights = 30 // BF16
+	vectors     Weights = 0  // F32
 )
 
-// WriteModel writes a GGUF file of that shape with random weights of eight bits
-// each. The file appears by rename.
-func WriteModel(path string, s Shape, seed uint64) error {
-	f := ggufFile{rng: rand.New(rand.NewPCG(seed, 3))}
+// String is the type's name in names of files.
+func (w Weights) String() string {
+	switch w {
+	case EightBits:
+		return "q8_0"
+	case SixteenBits:
+		return "bf16"
+	}
+	return "f32"
+}
+
+// WriteModel writes a GGUF file of that shape with random weights. The file appears
+// by rename.
+func WriteModel(path string, s Shape, w Weights, seed uint64) error {
+	f := ggufFile{rng: rand.New(rand.NewPCG(seed, 3)), weights: w}
 	f.meta("general.architecture", "qwen2")
 	f.meta("general.name", "random weights")
 	for _, n := range []struct {
@@ -77,8 +92,8 @@ func WriteAdapter(path, architecture string, matrices []Matrix, rank int, seed u
 	f.meta("adapter.type", "lora")
 	f.meta("adapter.lora.alpha", float32(rank))
 	for _, m := range matrices {
-		f.tensors = append(f.tensors, ggufTensor{m.Name + ".lora_a", []int{m.Inputs, rank}, typeF32},
-			ggufTensor{m.Name + ".lora_b", []int{rank, m.Outputs}, typeF32})
+		f.tensors = append(f.tensors, ggufTensor{m.Name + ".lora_a", []int{m.Inputs, rank}, vectors},
+			ggufTensor{m.Name + ".lora_b", []int{rank, m.Outputs}, vectors})
 	}
 	return f.write(path)
 }
@@ -86,6 +101,7 @@ func WriteAdapter(path, architecture string, matrices []Matrix, rank int, seed u
 // ggufFile is a GGUF file of version 3 that is about to be written.
 type ggufFile struct {
 	rng     *rand.Rand
+	weights Weights
 	pairs   []byte
 	count   uint64 // of pairs
 	tensors []ggufTensor
@@ -94,7 +110,7 @@ type ggufFile struct {
 type ggufTensor struct {
 	name string
 	dims []int // the fastest first
-	typ  uint32
+	typ  Weights
 }
 
 func (t ggufTensor) elements() int64 {
@@ -106,18 +122,21 @@ func (t ggufTensor) elements() int64 {
 }
 
 func (t ggufTensor) size() int64 {
-	if t.typ == typeQ8_0 {
+	switch t.typ {
+	case EightBits:
 		return t.elements() / 32 * 34
+	case SixteenBits:
+		return 2 * t.elements()
 	}
 	return 4 * t.elements()
 }
 
 func (f *ggufFile) matrix(name string, in, out int) {
-	f.tensors = append(f.tensors, ggufTensor{name + ".weight", []int{in, out}, typeQ8_0})
+	f.tensors = append(f.tensors, ggufTensor{name + ".weight", []int{in, out}, f.weights})
 }
 
 func (f *ggufFile) vector(name string, n int) {
-	f.tensors = append(f.tensors, ggufTensor{name, []int{n}, typeF32})
+	f.tensors = append(f.tensors, ggufTensor{name, []int{n}, vectors})
 }
 
 var le = binary.LittleEndian
@@ -201,7 +220,7 @@ func (f *ggufFile) write(path string) (err error) {
 		for _, d := range t.dims {
 			head = le.AppendUint64(head, uint64(d))
 		}
-		head = le.AppendUint64(le.AppendUint32(head, t.typ), uint64(offset))
+		head = le.AppendUint64(le.AppendUint32(head, uint32(t.typ)), uint64(offset))
 		offset += aligned(t.size())
 	}
 	if _, err := w.Write(append(head, make([]byte, aligned(int64(len(head)))-int64(len(head)))...)); err != nil {
@@ -230,14 +249,19 @@ func (f *ggufFile) data(w io.Writer, t ggufTensor) error {
 	var b []byte
 	for left := size; left > 0; left -= int64(len(b)) {
 		b = b[:0]
-		if t.typ == typeQ8_0 {
+		switch t.typ {
+		case EightBits:
 			for len(b) < 34*4096 && int64(len(b)) < left {
 				b = le.AppendUint16(b, 0x1000) // 2^-11: weights of up to 1/16
 				for range 4 {
 					b = le.AppendUint64(b, f.rng.Uint64())
 				}
 			}
-		} else {
+		case SixteenBits:
+			for len(b) < 1<<16 && int64(len(b)) < left {
+				b = le.AppendUint64(b, f.rng.Uint64()&0x83ff83ff83ff83ff|0x3800380038003800) // 2^-15 to 2^-7, of either sign
+			}
+		default:
 			for len(b) < 1<<16 && int64(len(b)) < left {
 				v := scale * f.rng.NormFloat64()
 				if len(t.dims) == 1 {

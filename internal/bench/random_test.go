@@ -3,16 +3,23 @@ package bench
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"retort/models/gguf"
 )
 
 func TestWriteModel_isSound(t *testing.T) {
+	for _, w := range []Weights{EightBits, SixteenBits} {
+		t.Run(w.String(), func(t *testing.T) { writesSoundModel(t, w) })
+	}
+}
+
+func writesSoundModel(t *testing.T, w Weights) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "m.gguf")
 	shape := Shape{Layers: 2, Width: 64, Inner: 96, Heads: 4, KVHeads: 2, Vocabulary: 400, Context: 128}
-	if err := WriteModel(path, shape, 1); err != nil {
+	if err := WriteModel(path, shape, w, 1); err != nil {
 		t.Fatal(err)
 	}
 	f, err := gguf.Open(path)
@@ -26,6 +33,9 @@ func TestWriteModel_isSound(t *testing.T) {
 	weights := int64(0)
 	for _, tensor := range f.Tensors {
 		if len(tensor.Dims) == 2 {
+			if tensor.Type.String() != strings.ToUpper(w.String()) {
+				t.Errorf("%s is %s", tensor.Name, tensor.Type)
+			}
 			weights += tensor.Elements()
 		}
 	}
