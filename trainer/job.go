@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -90,13 +91,17 @@ const (
 	ProfileCUDA Profile = "cuda"
 )
 
-// DetectProfile returns ProfileCUDA where the machine has an NVIDIA device.
+// DetectProfile returns ProfileCUDA where the machine has an NVIDIA device that
+// CUDA_VISIBLE_DEVICES does not hide.
 func DetectProfile() Profile {
 	// The second is how WSL shows its graphics card.
 	return detectProfile("/dev/nvidia[0-9]*", "/dev/dxg")
 }
 
 func detectProfile(devices ...string) Profile {
+	if v, set := os.LookupEnv("CUDA_VISIBLE_DEVICES"); set && (v == "" || v[0] == '-') {
+		return ProfileCPU
+	}
 	for _, pattern := range devices {
 		if found, err := filepath.Glob(pattern); err == nil && len(found) > 0 {
 			return ProfileCUDA

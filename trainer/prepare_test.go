@@ -248,6 +248,7 @@ func TestOpenRun_unknown(t *testing.T) {
 
 func TestDetectProfile(t *testing.T) {
 	dir := t.TempDir()
+	t.Setenv("CUDA_VISIBLE_DEVICES", "0")
 	pattern := filepath.Join(dir, "nvidia[0-9]*")
 	if got := detectProfile(pattern); got != ProfileCPU {
 		t.Errorf("without a device: %q", got)
@@ -257,5 +258,11 @@ func TestDetectProfile(t *testing.T) {
 	}
 	if got := detectProfile(pattern); got != ProfileCUDA {
 		t.Errorf("with a device: %q", got)
+	}
+	for _, hidden := range []string{"", "-1"} {
+		t.Setenv("CUDA_VISIBLE_DEVICES", hidden)
+		if got := detectProfile(pattern); got != ProfileCPU {
+			t.Errorf("with a device that CUDA_VISIBLE_DEVICES=%q hides: %q", hidden, got)
+		}
 	}
 }
