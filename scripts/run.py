@@ -50,7 +50,8 @@ def prepare_environment(threads):
     os.environ["OMP_NUM_THREADS"] = str(threads)
     # Threads that wait by spinning make a step many times slower as soon as anything else runs.
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
+    # On several devices the Trainer would cut every batch into parts, also one that is a single packed row.
+    os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
     warnings.simplefilter("ignore", FutureWarning)  # TRL's, about its own use of transformers
 
 
@@ -125,6 +126,11 @@ def main():
     except (KeyboardInterrupt, sft.Interrupted) as error:
         progress.emit("interrupted", step=error.args[0] if error.args else 0)
         return 130
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's, which is not imported here
+            raise
+        what = "a step; lower train.batch_size or train.max_length" if stop.training else "the base"
+        return fail(f"the GPU's memory is too small for {what}", 1)
     return 0
 
 

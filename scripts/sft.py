@@ -14,6 +14,7 @@ import shutil
 import batches
 import checkpoints
 from completion import trainer_class
+from job import RunError
 from reporting import reporter
 
 
@@ -60,6 +61,8 @@ def build(job, rows, **changes):
     from peft import LoraConfig
     from transformers import AutoModelForCausalLM
 
+    if job.profile == "cuda" and not torch.cuda.is_available():
+        raise RunError("PyTorch cannot use a GPU here; with CUDA_VISIBLE_DEVICES=-1 new runs train on the CPU")
     torch.set_num_threads(job.threads)
     model = AutoModelForCausalLM.from_pretrained(
         job.path(job.hf_base),

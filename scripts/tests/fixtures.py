@@ -56,7 +56,8 @@ def job(name="llama", **changes):
 
 
 def directory(value, count=22):
-    """A run directory for a job, with examples that share a beginning and can be learnt."""
+    """A run directory for a job, with examples that share a beginning and can be learnt. Its base is made, too."""
+    model(value["base"]["id"])
     folder = Path(tempfile.mkdtemp(dir=PLACE))
     (folder / "data").mkdir()
     (folder / "job.json").write_text(json.dumps(value))

@@ -1,8 +1,12 @@
+import contextlib
+import io
 import json
+import os
 import signal
 import subprocess
 import sys
 import unittest
+from unittest import mock
 
 from tests import fixtures
 from tests.fixtures import SCRIPTS
@@ -10,6 +14,7 @@ from tests.fixtures import SCRIPTS
 import examples
 import job as jobs
 import manifest
+import run
 
 import sft
 from job import RunError
@@ -90,14 +95,14 @@ class TrainTest(unittest.TestCase):
 class RunTest(unittest.TestCase):
     """The whole program, as a person or the Go side calls it."""
 
-    def start(self, folder, *arguments):
+    def start(self, folder, *arguments, **environment):
         command = [sys.executable, SCRIPTS / "run.py", "job.json", *arguments]
         return subprocess.Popen(
-            command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=fixtures.environment()
+            command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=fixtures.environment() | environment,
         )
 
     def test_terminated_and_resumed_it_ends_as_if_nothing_had_been(self):
-        fixtures.model("llama")
         value = fixtures.job(train={"epochs": 40, "checkpoint_steps": 50})
         whole, folder = fixtures.directory(value), fixtures.directory(value)
         train(whole)
@@ -135,8 +140,36 @@ class RunTest(unittest.TestCase):
         self.assertRegex(errors, r"\Aerror: [^\n]*none\.gguf'?\n\Z")
         self.assertFalse((folder / "none").exists())
 
+    def test_a_gpu_that_is_too_small_ends_in_one_line_and_1(self):
+        import torch
+
+        folder = fixtures.directory(fixtures.job())
+        for name, want in [("build", "the base"), ("train", "a step; lower train.batch_size or train.max_length")]:
+            full = mock.patch.object(sft, name, side_effect=torch.OutOfMemoryError("CUDA out of memory."))
+            errors = io.StringIO()
+            with (
+                full,
+                mock.patch("signal.signal"),
+                mock.patch.object(sys, "argv", ["run.py", str(folder / "job.json")]),
+                contextlib.redirect_stdout(io.StringIO()),
+                contextlib.redirect_stderr(errors),
+            ):
+                self.assertEqual(run.main(), 1)
+            self.assertIn(f"error: the GPU's memory is too small for {want}\n", errors.getvalue())
+
+    def test_without_a_gpu_that_works_it_ends_in_one_line_and_1(self):
+        child = self.start(fixtures.directory(fixtures.job(profile="cuda")), CUDA_VISIBLE_DEVICES="")
+        _, errors = child.communicate()
+        self.assertEqual(child.returncode, 1)
+        self.assertRegex(errors, r"\Aerror: PyTorch cannot use a GPU here[^\n]*\n\Z")
+
+    def test_uses_one_gpu(self):
+        for given, want in [("2,3", "2"), ("GPU-1a,GPU-2b", "GPU-1a"), ("", ""), ("-1", "-1")]:
+            with mock.patch.dict("os.environ", CUDA_VISIBLE_DEVICES=given):
+                run.prepare_environment(1)
+                self.assertEqual(os.environ["CUDA_VISIBLE_DEVICES"], want)
+
     def test_interrupted_before_it_trains_it_leaves_nothing_half_done(self):
-        fixtures.model("llama")
         folder = fixtures.directory(fixtures.job(hf_base="base"))
         child = self.start(folder)
         self.assertEqual(json.loads(child.stdout.readline())["stage"], "unpack")
