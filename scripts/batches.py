@@ -10,6 +10,10 @@ import random
 # A packed row attends densely, at a cost that grows with its square: beyond this, padding is cheaper.
 MAX_PACKED = 1024
 
+# What is kept for the backward pass grows with every token (3 to 4 MB for 1.5 billion weights in bfloat16), so
+# a batch of long examples is computed in parts.
+MAX_TOKENS = 4096
+
 # Model types whose masks and positions this is proven for (tests/test_loss.py); others are padded.
 PACKABLE = {"llama", "mistral", "qwen2", "qwen3", "gemma3_text"}
 
@@ -75,6 +79,13 @@ def pack(rows, shared):
         "position_ids": torch.tensor([positions]),
         "attention_mask": visible.tril()[None, None],
     }
+
+
+def parts(batch):
+    """The rows of a batch in parts of MAX_TOKENS at most, but one row at least."""
+    count, length = batch["input_ids"].shape
+    size = max(1, MAX_TOKENS // length)
+    return [{key: value[i : i + size] for key, value in batch.items()} for i in range(0, count, size)]
 
 
 def pad(rows):

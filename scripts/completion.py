@@ -1,5 +1,7 @@
 """TRL's SFTTrainer for examples that are tokens already, and a loss that computes logits only where they are learnt."""
 
+import batches
+
 
 def trainer_class(fast_loss):
     """TRL's own trainer, with fast_loss such that only hidden states with something to learn reach the output layer.
@@ -20,6 +22,12 @@ def trainer_class(fast_loss):
             pass  # the run directory says more
 
     class FastTrainer(Trainer):
+        def training_step(self, model, inputs, num_items_in_batch=None):
+            if num_items_in_batch is None:  # then each part's loss would be its own mean
+                return super().training_step(model, inputs)
+            parts = batches.parts(inputs)
+            return sum(super(FastTrainer, self).training_step(model, part, num_items_in_batch) for part in parts)
+
         def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
             inputs = dict(inputs)
             labels = inputs.pop("labels")[:, 1:]

@@ -54,6 +54,14 @@ class FastLossTest(unittest.TestCase):
         (part,) = self.equal("gemma3", [long] + rows, train={"max_length": 100, "batch_size": 23})
         self.assertEqual(len(part["input_ids"]), 23, "packed")
 
+    def test_equals_that_of_trl_in_parts(self):
+        from unittest import mock
+
+        with mock.patch.object(batches, "MAX_PACKED", 0), mock.patch.object(batches, "MAX_TOKENS", 60):
+            for accumulation in (1, 3):
+                got = self.equal("llama", train={"gradient_accumulation": accumulation})
+                self.assertGreater(len(batches.parts(got[0])), 1)
+
     def test_equals_that_of_trl_with_a_soft_cap(self):
         from unittest import mock
         from transformers import AutoModelForCausalLM
