@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// minShelved is the least number of tokens for which the shelf is used: of a
-// prefix to put there, and of a prompt to make way for.
+// minShelved is the least number of tokens of a prompt for which prefixes that lie
+// idle have to make way.
 const minShelved = 256
 
 // shelve moves prefixes that no running branch begins with out of the KV cache,
@@ -29,7 +29,7 @@ func (s *scheduler) shelve(spare, but int) {
 	}
 	byAge := slices.SortedFunc(slices.Values(s.cache.entries), func(a, b *prefix) int { return cmp.Compare(a.used, b.used) })
 	for _, e := range byAge {
-		if n := len(e.tokens); e.saved != nil || n < minShelved || n > room || e.seq == but || s.inUse(e) {
+		if n := len(e.tokens); e.saved != nil || n > room || e.seq == but || s.inUse(e) {
 			continue
 		}
 		if e.saved = s.dev.save(e.seq, len(e.tokens), spare); e.saved != nil {
