@@ -49,7 +49,11 @@ func real(t *testing.T, opts ollama.Options, settings ...string) *ollama.Client 
 // start returns a client of a server with those settings.
 func start(t *testing.T, opts ollama.Options, settings ...string) *ollama.Client {
 	t.Helper()
-	server := ollamatest.Start(t, settings...)
+	return connect(t, ollamatest.Start(t, settings...), opts)
+}
+
+func connect(t *testing.T, server ollamatest.Server, opts ollama.Options) *ollama.Client {
+	t.Helper()
 	transport := &http.Transport{}
 	opts.HTTPClient = &http.Client{Transport: transport}
 	client, err := ollama.New(server.URL, opts)
@@ -65,6 +69,10 @@ func create(t *testing.T, client *ollama.Client, name string, opts ollama.Create
 	if err := client.Create(t.Context(), name, opts); err != nil {
 		t.Fatal(err)
 	}
+	deleteAfter(t, client, name)
+}
+
+func deleteAfter(t *testing.T, client *ollama.Client, name string) {
 	t.Cleanup(func() {
 		if err := client.Delete(context.Background(), name); err != nil {
 			t.Error(err)
