@@ -82,13 +82,16 @@ func textSize(ex dataset.Example) int {
 }
 
 func (o *outgoing) judge(ex dataset.Example) (vetted, error) {
-	o.mu.Lock()
-	verdict, known := o.verdicts[idKey(ex.ID)]
-	o.mu.Unlock()
-	if !known {
-		verdict = o.verdict(ex)
+	v := vetted{Example: ex}
+	if o.verdicts != nil {
+		o.mu.Lock()
+		v.verdict, v.known = o.verdicts[idKey(ex.ID)]
+		o.mu.Unlock()
 	}
-	return vetted{ex, verdict, known}, nil
+	if !v.known {
+		v.verdict = o.verdict(ex)
+	}
+	return v, nil
 }
 
 // note counts an example that is seen for the first time.
