@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -31,16 +32,17 @@ type change struct {
 // in the journal. A goroutine of its own takes it from there to Badger, while the
 // next group is gathered and written; whoever reads the store waits for it (arrived).
 type committer struct {
-	store   *Store
-	queue   chan *change
-	held    *change // taken from the queue, and first in the next group
-	state   state   // as in the journal
-	flight  *flight
-	latest  atomic.Pointer[flight] // the last one whose changes were answered
-	last    int                    // changes in the group before
-	broken  error                  // set for good when it is unknown what reached the disk
-	commits atomic.Int64
-	stopped chan struct{}
+	store    *Store
+	queue    chan *change
+	held     *change // taken from the queue, and first in the next group
+	state    state   // as in the journal
+	flight   *flight
+	latest   atomic.Pointer[flight] // the last one whose changes were answered
+	last     int                    // changes in the group before
+	broken   error                  // set for good when it is unknown what reached the disk
+	commits  atomic.Int64
+	stopping sync.Once
+	stopped  chan struct{}
 }
 
 // flight is a group on its way into Badger.
@@ -89,9 +91,9 @@ func (ch *change) wait() error {
 	}
 }
 
-// stop ends the committer. Nobody may submit any more.
+// stop ends the committer, unless it has ended. Nobody may submit any more.
 func (c *committer) stop() {
-	close(c.queue)
+	c.stopping.Do(func() { close(c.queue) })
 	<-c.stopped
 }
 

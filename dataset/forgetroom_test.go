@@ -55,3 +55,49 @@ func TestStore_Forget_withoutRoom(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Whatever keeps Open from writing the store anew, it says so, and all is there when
+// it is opened again.
+func TestOpen_cannotFinishForgetting(t *testing.T) {
+	broken := errors.New("the disk does not answer")
+	dir := t.TempDir()
+	var allowed int // how often the disk answers
+	opts := Options{free: func(string) (uint64, error) {
+		if allowed--; allowed < 0 {
+			return 0, broken
+		}
+		return math.MaxUint64, nil
+	}}
+	allowed = math.MaxInt
+	s, err := Open(dir, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Put(t.Context(), testExample(1), testExample(2)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Forget(t.Context(), Identify(testExample(1)).ID); err != nil {
+		t.Fatal(err)
+	}
+	s.abandon() // like a process that is killed
+	failures := 0
+	for s = nil; s == nil; failures++ {
+		allowed = failures
+		if s, err = Open(dir, opts); err != nil && !errors.Is(err, broken) {
+			t.Fatalf("the disk answers %d times: %v", failures, err)
+		}
+	}
+	if failures < 3 { // the first look comes before there is a committer
+		t.Errorf("opened after %d failures: writing anew was never kept from it", failures)
+	}
+	if pending, err := isPending(dir); pending || err != nil {
+		t.Errorf("pending %t, %v", pending, err)
+	}
+	allowed = math.MaxInt
+	if st, err := s.Stats(t.Context()); st.Total != 1 || err != nil {
+		t.Errorf("%d examples, %v; want 1", st.Total, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}

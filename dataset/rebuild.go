@@ -152,32 +152,8 @@ func moveOver(from, to string) error {
 	return os.Rename(from, to)
 }
 
-// room checks that the disk holds the store once more.
-func (s *Store) room() error {
-	var size uint64
-	for _, name := range []string{badgerDir, journalDir} {
-		err := filepath.WalkDir(filepath.Join(s.dir, name), func(_ string, e fs.DirEntry, err error) error {
-			if errors.Is(err, fs.ErrNotExist) {
-				return nil
-			}
-			if err != nil || e.IsDir() {
-				return err
-			}
-			info, err := e.Info()
-			if err == nil {
-				size += allocated(info)
-			}
-			return err
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return s.checkSpace(func(diskUse) uint64 { return size + size/4 + spaceMargin })
-}
-
 // compact writes the store anew, without the text of forgotten examples and
-// superseded versions. Badger is open; afterwards it is closed.
+// superseded versions. Badger and the journal are open; afterwards they are closed.
 func (s *Store) compact(ctx context.Context) error {
 	sn, err := s.snapshot()
 	if err != nil {
@@ -188,11 +164,8 @@ func (s *Store) compact(ctx context.Context) error {
 		err = rebuild(ctx, s.dir, sn.state.Changes, sn.journalEntries(ctx, 0))
 	}
 	sn.close()
-	if err := errors.Join(err, guard(s.db.Close)); err != nil {
+	if err := errors.Join(err, guard(s.db.Close), s.journal.Close()); err != nil {
 		return fmt.Errorf("write the store anew: %w", err)
-	}
-	if err := s.journal.Close(); err != nil {
-		return err
 	}
 	s.seal = nil // it knew the old files
 	if err := adopt(s.dir); err != nil {

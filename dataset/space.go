@@ -1,10 +1,7 @@
 package dataset
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 )
 
@@ -41,22 +38,11 @@ func (u diskUse) toClose() uint64 { return u.logs + closeMargin }
 
 func measure(dir string) (diskUse, error) {
 	var use diskUse
-	entries, err := os.ReadDir(filepath.Join(dir, badgerDir))
-	if errors.Is(err, fs.ErrNotExist) {
-		return use, nil // a store to be
-	}
-	if err != nil {
-		return use, err
-	}
-	for _, e := range entries {
-		info, err := e.Info()
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // Badger deletes as it goes
-		}
+	for info, err := range filesIn(filepath.Join(dir, badgerDir)) {
 		if err != nil {
 			return use, err
 		}
-		switch filepath.Ext(e.Name()) {
+		switch filepath.Ext(info.Name()) {
 		case ".mem":
 			use.logs += allocated(info)
 		case ".sst":
@@ -81,4 +67,18 @@ func (s *Store) checkSpace(need func(diskUse) uint64) error {
 		return fmt.Errorf("%w: %d MiB free, %d MiB needed", ErrNoSpace, free>>20, (n+1<<20-1)>>20)
 	}
 	return nil
+}
+
+// room checks that the disk holds the store once more.
+func (s *Store) room() error {
+	var size uint64
+	for _, name := range []string{badgerDir, journalDir} {
+		for info, err := range filesIn(filepath.Join(s.dir, name)) {
+			if err != nil {
+				return err
+			}
+			size += allocated(info)
+		}
+	}
+	return s.checkSpace(func(diskUse) uint64 { return size + size/4 + spaceMargin })
 }

@@ -1,8 +1,12 @@
 package dataset
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -81,6 +85,39 @@ func TestDiskUse(t *testing.T) {
 		}
 		if got := test.use.toClose(); got != test.toClose {
 			t.Errorf("%+v: %d MiB to close, want %d", test.use, got/mib, test.toClose/mib)
+		}
+	}
+}
+
+// Badger deletes files while the room is measured.
+func TestStore_measuresWhileFilesGo(t *testing.T) {
+	s := newStore(t.TempDir(), Options{})
+	dir := filepath.Join(s.dir, badgerDir)
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	defer func() { <-done }()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() {
+		defer close(done)
+		for n := 0; ctx.Err() == nil; n++ {
+			path := filepath.Join(dir, fmt.Sprintf("%05d.mem", n%64))
+			if err := os.WriteFile(path, []byte("log"), 0o600); err != nil {
+				t.Error(err)
+			}
+			if err := os.Remove(filepath.Join(dir, fmt.Sprintf("%05d.mem", (n+32)%64))); err != nil && n >= 32 {
+				t.Error(err)
+			}
+		}
+	}()
+	for range 2000 {
+		if err := s.room(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := measure(s.dir); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
