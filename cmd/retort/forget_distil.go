@@ -17,10 +17,16 @@ import (
 // forgotten examples asks. It refuses those of a job that is going on.
 func (r *retort) distilJobsOf(gone *scrub.Forgotten) (files []string, err error) {
 	err = filepath.WalkDir(r.path("distill"), func(path string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // there are no jobs, or it went meanwhile
+		}
 		if err != nil || e.IsDir() || filepath.Ext(path) != ".jsonl" {
 			return err
 		}
 		n, err := scrub.Find(path, gone.JSON)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 		if err != nil || n == 0 {
 			return err
 		}
@@ -31,9 +37,6 @@ func (r *retort) distilJobsOf(gone *scrub.Forgotten) (files []string, err error)
 		files = append(files, path)
 		return lock.Close()
 	})
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
 	return files, err
 }
 
