@@ -2,29 +2,9 @@ package main
 
 import (
 	"context"
-	"os"
-	"runtime/debug"
 
 	"retort/dataset"
 )
-
-// streamingMemory is what the Go part of this process should take, in bytes, while
-// any number of examples pass through it: more is mostly garbage of building
-// Badger's tables.
-const streamingMemory = 272 << 20
-
-// boundMemory keeps to streamingMemory until the function that it returns is
-// called. GOMEMLIMIT takes precedence.
-func boundMemory() (unbound func()) {
-	if os.Getenv("GOMEMLIMIT") != "" {
-		return func() {}
-	}
-	limit, percent := debug.SetMemoryLimit(streamingMemory), debug.SetGCPercent(100) // seldom below the limit
-	return func() {
-		debug.SetMemoryLimit(limit)
-		debug.SetGCPercent(percent)
-	}
-}
 
 // A putBatch is put when it has so many examples, or about so many bytes of text.
 const (

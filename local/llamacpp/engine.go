@@ -3,12 +3,13 @@ package llamacpp
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 
 	"github.com/hybridgroup/yzma/pkg/llama"
+
+	"retort/internal/memory"
 )
 
 // What requests and Open answer beside the errors of package llm.
@@ -77,8 +78,7 @@ func Load(dir string) (*Engine, error) {
 	if llama.GGMLBackendDeviceCount() == 0 {
 		return nil, fmt.Errorf("load engine %q: it has no backend for this processor", dir)
 	}
-	loaded.engine = &Engine{dir: abs, weights: make(map[identity]*weights),
-		free: func() (uint64, bool) { return freeMemory(os.DirFS("/")) }}
+	loaded.engine = &Engine{dir: abs, weights: make(map[identity]*weights), free: memory.Free}
 	return loaded.engine, nil
 }
 

@@ -28,8 +28,8 @@ type arms struct {
 	Options       Options
 }
 
-// memory is what such a process takes, in bytes.
-type memory struct {
+// taken is what such a process takes, in bytes.
+type taken struct {
 	RSS, PSS, Empty uint64 // Empty is the RSS before the first model
 	Estimate        uint64
 }
@@ -53,7 +53,7 @@ func runArms(spec string) error {
 	if err != nil {
 		return err
 	}
-	var out memory
+	var out taken
 	out.Empty, _ = resident()
 	var open []*Model
 	for i, set := range a.Sets {
@@ -81,12 +81,14 @@ func resident() (rss, pss uint64) {
 	runtime.GC()
 	debug.FreeOSMemory()
 	data, _ := os.ReadFile("/proc/self/smaps_rollup")
-	rss, _ = field(data, "Rss:")
-	pss, _ = field(data, "Pss:")
+	for line := range strings.Lines(string(data)) {
+		_, _ = fmt.Sscanf(line, "Rss: %d", &rss) // it is another line
+		_, _ = fmt.Sscanf(line, "Pss: %d", &pss)
+	}
 	return rss * 1024, pss * 1024
 }
 
-func measure(t *testing.T, a arms) memory {
+func measure(t *testing.T, a arms) taken {
 	t.Helper()
 	spec, err := json.Marshal(a)
 	if err != nil {
@@ -96,7 +98,7 @@ func measure(t *testing.T, a arms) memory {
 	cmd.Env = append(os.Environ(), armsVariable+"="+string(spec))
 	cmd.Stderr = os.Stderr
 	data, err := cmd.Output()
-	var out memory
+	var out taken
 	if err == nil {
 		err = json.Unmarshal(data, &out)
 	}
@@ -147,7 +149,7 @@ func TestModel_secondArmIsCheap(t *testing.T) {
 	file := testFile(t, gemma)
 	a := arms{Engine: testEngine(t).dir, Model: file, Options: Options{ContextSize: 2048, Parallel: 4, Prefixes: 2, Threads: 1}}
 	base, candidate := []Adapter(nil), []Adapter{{bigLoRA(t, file), 1}}
-	run := func(sets ...[]Adapter) memory { a.Sets = sets; return measure(t, a) }
+	run := func(sets ...[]Adapter) taken { a.Sets = sets; return measure(t, a) }
 	one, other, both := run(base), run(candidate), run(base, candidate)
 	ratio := float64(both.RSS) / float64(one.RSS+other.RSS)
 	t.Logf("base %d MB, candidate %d MB, both in one process %d MB: %.2f of two (%.2f by PSS)",

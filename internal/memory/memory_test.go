@@ -1,14 +1,12 @@
-package llamacpp
+package memory
 
 import (
 	"runtime"
 	"testing"
 	"testing/fstest"
-
-	"os"
 )
 
-func TestFreeMemory(t *testing.T) {
+func TestFree(t *testing.T) {
 	const mib = 1 << 20
 	file := func(s string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(s)} }
 	for name, tc := range map[string]struct {
@@ -36,15 +34,15 @@ func TestFreeMemory(t *testing.T) {
 			"sys/fs/cgroup/memory/x/memory.usage_in_bytes": file("6291456\n"),
 		}, 0, true},
 	} {
-		got, known := freeMemory(tc.files)
+		got, known := free(tc.files)
 		if got != tc.want || known != tc.known {
 			t.Errorf("%s: %d, %v; want %d, %v", name, got, known, tc.want, tc.known)
 		}
 	}
 }
 
-func TestFreeMemory_here(t *testing.T) {
-	free, known := freeMemory(os.DirFS("/"))
+func TestFree_here(t *testing.T) {
+	free, known := Free()
 	if known != (runtime.GOOS == "linux") || known && free < 1<<20 {
 		t.Errorf("%d bytes free, %v", free, known)
 	}

@@ -1,18 +1,22 @@
-package llamacpp
+// Package memory tells how much memory this process may still take.
+package memory
 
 import (
 	"bytes"
 	"io/fs"
+	"os"
 	"path"
 	"strconv"
 	"strings"
 )
 
-// freeMemory returns how many bytes this process may still take, by the files
-// that Linux tells it in: what the machine has available, or what is left of the
-// narrowest limit that is set on the process. It is false where that is not
-// known, which is so on every other system.
-func freeMemory(root fs.FS) (uint64, bool) {
+// Free returns how many bytes this process may still take: what the machine has
+// available, or what is left of the narrowest limit that is set on the process. It
+// is false where that is not known, which is so on every system but Linux.
+func Free() (uint64, bool) { return free(os.DirFS("/")) }
+
+// free reads the files in which Linux tells it.
+func free(root fs.FS) (uint64, bool) {
 	info, err := fs.ReadFile(root, "proc/meminfo")
 	if err != nil {
 		return 0, false
@@ -21,7 +25,7 @@ func freeMemory(root fs.FS) (uint64, bool) {
 	if !ok {
 		return 0, false
 	}
-	free := kib * 1024
+	least := kib * 1024
 	groups, _ := fs.ReadFile(root, "proc/self/cgroup")
 	for line := range strings.Lines(string(groups)) {
 		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
@@ -30,20 +34,20 @@ func freeMemory(root fs.FS) (uint64, bool) {
 		}
 		switch {
 		case parts[1] == "":
-			free = min(free, groupFree(root, "sys/fs/cgroup", parts[2], "memory.max", "memory.current", "inactive_file"))
+			least = min(least, groupFree(root, "sys/fs/cgroup", parts[2], "memory.max", "memory.current", "inactive_file"))
 		case strings.Contains(","+parts[1]+",", ",memory,"):
-			free = min(free, groupFree(root, "sys/fs/cgroup/memory", parts[2],
+			least = min(least, groupFree(root, "sys/fs/cgroup/memory", parts[2],
 				"memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"))
 		}
 	}
-	return free, true
+	return least, true
 }
 
 // groupFree returns the least that is left of the limits on a control group and
 // those above it. Files that the kernel has cached for the group count as left:
 // it drops them first.
 func groupFree(root fs.FS, base, group, limitFile, usedFile, cached string) uint64 {
-	free := ^uint64(0)
+	least := ^uint64(0)
 	for dir := path.Join(base, group); ; dir = path.Dir(dir) {
 		limit, ok := number(root, path.Join(dir, limitFile))
 		used, ok2 := number(root, path.Join(dir, usedFile))
@@ -51,10 +55,10 @@ func groupFree(root fs.FS, base, group, limitFile, usedFile, cached string) uint
 			stat, _ := fs.ReadFile(root, path.Join(dir, "memory.stat"))
 			cache, _ := field(stat, cached)
 			used -= min(used, cache)
-			free = min(free, limit-min(limit, used))
+			least = min(least, limit-min(limit, used))
 		}
 		if len(dir) <= len(base) {
-			return free
+			return least
 		}
 	}
 }
