@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"retort/ensemble"
@@ -41,18 +42,27 @@ func mostOf(members []ensemble.Member, messages []llm.Message, maxTokens int) (s
 }
 
 // costOf is what an outcome cost: what is known, and the most that it can be of
-// each member that may have been charged for an answer that did not come through.
+// each member that may have been charged for an answer that did not come through,
+// or whose service did not say how long its answers are.
 func costOf(o ensemble.Outcome, members []ensemble.Member, messages []llm.Message, maxTokens int) float64 {
 	cost := o.CostUSD
 	for i, m := range o.Members {
 		cutShort := m.Skipped && m.Latency > 0
 		refused := m.Err != nil && members[i].Samples <= 1 && isRefused(m.Err)
-		if (cutShort || m.Err != nil) && !refused {
+		if (cutShort || m.Err != nil || isUncounted(o, m.Model)) && !refused {
 			cost += mostOf(members[i:i+1], messages, maxTokens) - m.CostUSD
 		}
 	}
 	return cost
 }
+
+// isUncounted reports whether an answer of a model came without token counts.
+func isUncounted(o ensemble.Outcome, model string) bool {
+	return slices.ContainsFunc(o.Candidates, func(c ensemble.Candidate) bool { return c.Model == model && !isCounted(c.Usage) })
+}
+
+// isCounted reports whether u can be: every request has tokens.
+func isCounted(u llm.Usage) bool { return u.InputTokens > 0 && u.OutputTokens >= 0 }
 
 // isRefused reports whether a service, by its own word or because it was not asked
 // at all, has done nothing that it could charge for. A gateway that gave up says

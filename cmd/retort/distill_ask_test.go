@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -54,6 +55,21 @@ func TestCostOf(t *testing.T) {
 		}
 		if got := costOf(ensemble.Outcome{Members: c.members, CostUSD: c.known}, members, messages, 100); got < c.want-1e-9 || got > c.want+1e-9 {
 			t.Errorf("%s: $%g, want $%g", name, got, c.want)
+		}
+	}
+}
+
+// TestCostOf_uncounted holds that a service that does not say how many tokens it
+// wrote, or says what cannot be, costs the most that it can.
+func TestCostOf_uncounted(t *testing.T) {
+	members := []ensemble.Member{{Price: ensemble.Price{OutputPer1K: 1}, Samples: 1}, {Price: ensemble.Price{OutputPer1K: 1}, Samples: 1}}
+	counted := ensemble.Candidate{Model: "a", Usage: llm.Usage{InputTokens: 5, OutputTokens: 10}}
+	for name, u := range map[string]llm.Usage{"none": {}, "below none": {InputTokens: 5, OutputTokens: -1000}} {
+		o := ensemble.Outcome{Candidates: []ensemble.Candidate{counted, {Model: "b", Usage: u}},
+			Members: []ensemble.MemberResult{{Model: "a", Samples: 1, CostUSD: 0.01}, {Model: "b", Samples: 1, CostUSD: float64(u.OutputTokens) / 1000}}}
+		o.CostUSD = o.Members[0].CostUSD + o.Members[1].CostUSD
+		if got := costOf(o, members, []llm.Message{llm.User("hi")}, 100); math.Abs(got-0.11) > 1e-9 {
+			t.Errorf("%s: $%g, want $0.11", name, got)
 		}
 	}
 }

@@ -130,7 +130,12 @@ func (v *variations) write(ctx context.Context, seed task) taskAnswer {
 		a.entry.Result, a.entry.Detail, a.err = resultFailed, oneLine(err), err
 		return a
 	}
-	if a.entry.Cost = resp.Usage.CostUSD; a.entry.Cost == 0 {
+	switch {
+	case !isCounted(resp.Usage):
+		a.entry.Cost = v.most(seed)
+	case resp.Usage.CostUSD > 0:
+		a.entry.Cost = resp.Usage.CostUSD
+	default:
 		a.entry.Cost = v.writer.Price.Cost(resp.Usage)
 	}
 	n, err := v.add(seed, proposals(resp.Text, req.Format != nil, resp.FinishReason == llm.FinishLength))

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -124,12 +126,33 @@ func TestVariations_failures(t *testing.T) {
 	if a := v.write(t.Context(), seed); a.fatal == nil || len(v.seeds) != 0 {
 		t.Errorf("with a file that cannot be written: %+v", a)
 	}
+	v = openTestVariations(t, t.TempDir(), uncounted{&llmtest.Script{Answers: []string{"Who?"}}}, seed)
+	if a := v.write(t.Context(), seed); a.err != nil || a.entry.Cost != v.most(seed) {
+		t.Errorf("without token counts: %+v", a)
+	}
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, variationsFile), []byte("{}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := openVariations(dir, ensemble.Member{}, 1, nil); !errors.Is(err, errDamagedLedger) {
 		t.Error(err)
+	}
+}
+
+// uncounted is a model of a service that gives no token counts.
+type uncounted struct{ llm.Model }
+
+func (u uncounted) Generate(ctx context.Context, req llm.Request) iter.Seq2[llm.Event, error] {
+	return func(yield func(llm.Event, error) bool) {
+		for ev, err := range u.Model.Generate(ctx, req) {
+			if d, ok := ev.(llm.Done); ok {
+				d.Usage = llm.Usage{}
+				ev = d
+			}
+			if !yield(ev, err) {
+				return
+			}
+		}
 	}
 }
 
