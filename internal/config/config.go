@@ -62,6 +62,9 @@ func Load(src Sources) (*Config, error) {
 	if home.Text == "" {
 		return nil, fmt.Errorf("%w: home is empty", ErrInvalid)
 	}
+	if home.Text, err = filepath.Abs(home.Text); err != nil { // programs are run in other folders
+		return nil, fmt.Errorf("find the data folder: %w", err)
+	}
 	c := &Config{values: map[string]Value{}, secret: src.secret(home, dotenv)}
 	file, sections, err := readFile(filepath.Join(home.Text, "config.yaml"))
 	if err != nil {
@@ -75,6 +78,7 @@ func Load(src Sources) (*Config, error) {
 		}
 		c.values[s.Key] = v
 	}
+	c.values["home"] = home
 	return c, nil
 }
 

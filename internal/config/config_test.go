@@ -138,3 +138,20 @@ func TestSettings_defaultsAreValid(t *testing.T) {
 		}
 	}
 }
+
+// TestLoad_relativeHome holds that a home means the same to programs that are run in
+// another folder.
+func TestLoad_relativeHome(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	write(t, filepath.Join(dir, "config.yaml"), "threads: 5\n")
+	src := sources(".", map[string]string{})
+	src.Flags = map[string]string{"home": "."}
+	c, err := config.Load(src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Value("home"); got != (config.Value{Text: dir, Origin: "flag"}) || c.Int("threads") != 5 {
+		t.Errorf("home %+v, %d threads", got, c.Int("threads"))
+	}
+}
