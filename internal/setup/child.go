@@ -26,6 +26,9 @@ func (c command) run(ctx context.Context, p Progress) (string, error) {
 	if err != nil {
 		return "", &missingToolError{c.args[0]}
 	}
+	if path, err = filepath.Abs(path); err != nil { // c.dir is another folder than ours
+		return "", err
+	}
 	cmd := exec.CommandContext(ctx, path, c.args[1:]...)
 	cmd.Dir, cmd.Env = c.dir, c.env
 	cmd.WaitDelay = 5 * time.Second

@@ -149,6 +149,21 @@ func TestFindPython_firstNewEnough(t *testing.T) {
 	}
 }
 
+// TestFindPython_relative holds that a path means what it means where the user is, and
+// not in the folder that programs are run in.
+func TestFindPython_relative(t *testing.T) {
+	w := newWorld(t)
+	dir := t.TempDir()
+	if err := w.install(dir, "python"); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	got, err := findPython(t.Context(), Options{Home: t.TempDir(), Env: os.Environ(), Python: "./python"})
+	if err != nil || got.version != "3.11.7" {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
 func TestNewEnough(t *testing.T) {
 	for version, want := range map[string]bool{
 		"3.11.0": true, "3.13.2": true, "3.10.9": false, "2.7.18": false, "4.0.0": false, "": false, "3.x.1": false, "3.11": false,
