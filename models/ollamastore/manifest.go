@@ -77,10 +77,11 @@ func parseManifest(data []byte) (manifest, error) {
 	if err := json.Unmarshal(data, &m); err != nil {
 		return manifest{}, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	for _, l := range append(m.Layers, m.Config) {
-		if l.Digest == "" && l == m.Config {
-			continue // a manifest without a configuration
-		}
+	all := m.Layers
+	if m.Config.Digest != "" { // else a manifest without a configuration
+		all = append(all, m.Config)
+	}
+	for _, l := range all {
 		if !digestGrammar.MatchString(l.Digest) || l.Size < 0 {
 			return manifest{}, fmt.Errorf("%w: layer with digest %.80q of %d bytes", ErrDamaged, l.Digest, l.Size)
 		}

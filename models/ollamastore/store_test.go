@@ -159,7 +159,11 @@ func TestStore_hostile(t *testing.T) {
 		"upper case":         {manifest: layerOf("sha256:"+strings.ToUpper(hex), 11), want: ollamastore.ErrDamaged},
 		"no prefix":          {manifest: layerOf(hex, 11), want: ollamastore.ErrDamaged},
 		"negative size":      {manifest: layerOf("sha256:"+hex, -1), want: ollamastore.ErrDamaged},
-		"missing blob":       {manifest: layerOf("sha256:"+hex, 11), want: fs.ErrNotExist},
+		"no digest": {manifest: fmt.Sprintf(`{"config":%[1]s,"layers":[%[1]s]}`, `{"mediaType":"`+media+`model"}`),
+			want: ollamastore.ErrDamaged},
+		"no digest of a text": {manifest: fmt.Sprintf(`{"config":%[1]s,"layers":[%[1]s]}`, `{"mediaType":"`+media+`params"}`),
+			want: ollamastore.ErrDamaged},
+		"missing blob": {manifest: layerOf("sha256:"+hex, 11), want: fs.ErrNotExist},
 		"half a blob": {manifest: layerOf("sha256:"+hex, 99), want: ollamastore.ErrDamaged,
 			setup: func(dir string) error {
 				return os.WriteFile(filepath.Join(dir, "blobs", "sha256-"+hex), []byte("half"), 0o600)
