@@ -129,6 +129,7 @@ func (c *checker) checkFormat() error {
 	if err == nil && f.Version < format {
 		c.opts.Stage("bringing it to the present format")
 		err = c.migrate(f.Version)
+		c.shutBadger() // it is opened anew to be compared
 	}
 	return c.note(err)
 }

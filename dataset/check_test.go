@@ -1,6 +1,8 @@
 package dataset_test
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -8,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/dgraph-io/badger/v4"
 	"github.com/google/go-cmp/cmp"
 
 	"retort/dataset"
@@ -178,6 +181,52 @@ func TestCheck_rebuildsFromTheJournalAlone(t *testing.T) {
 	}
 	if diff := cmp.Diff(before, backupOf(t, dir)); diff != "" {
 		t.Errorf("other records (-before +after):\n%s", diff)
+	}
+}
+
+// A Badger that is open when its files are replaced would write to the new ones.
+func TestCheck_closesBadgerBeforeRepair(t *testing.T) {
+	dir := closedStore(t, 1)
+	s := open(t, dir)
+	for i := 1; i < 5; i++ {
+		put(t, s, newExample(i))
+	}
+	list(t, s, dataset.Filter{})
+	killed := t.TempDir()
+	if err := os.CopyFS(killed, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	logs, err := filepath.Glob(filepath.Join(killed, "badger", "*.mem"))
+	if err != nil || len(logs) == 0 {
+		t.Fatal(logs, err)
+	}
+	for _, path := range logs { // so that it is brought back from the journal, which
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lines := filepath.Join(killed, "journal", "000001.jsonl")
+	raw, err := os.ReadFile(lines)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flip(t, lines, int64(bytes.LastIndex(raw, []byte(`"position":2`)))) // is damaged there
+
+	free := errors.New("not asked")
+	stage := func(what string) {
+		if what != "writing the store anew" {
+			return
+		}
+		db, err := badger.Open(badger.DefaultOptions(filepath.Join(killed, "badger")).WithLogger(nil))
+		if free = err; err == nil {
+			free = db.Close()
+		}
+	}
+	if found, err := dataset.Check(t.Context(), killed, dataset.CheckOptions{Repair: true, Stage: stage}); err != nil || !found.Repaired {
+		t.Fatalf("Check: %+v, %v", found, err)
+	}
+	if free != nil {
+		t.Errorf("Badger is open when the store is written anew: %v", free)
 	}
 }
 

@@ -88,10 +88,15 @@ func (s *Store) abandon() {
 	if s.committer != nil {
 		s.committer.stop()
 	}
-	if s.db != nil && !s.db.IsClosed() {
-		_ = guard(s.db.Close) // there is an error to report already
-	}
+	s.shutBadger()
 	s.release()
+}
+
+// shutBadger closes Badger after an error, which is to be reported already.
+func (s *Store) shutBadger() {
+	if s.db != nil && !s.db.IsClosed() {
+		_ = guard(s.db.Close)
+	}
 }
 
 // release lets go of what is held beside Badger.

@@ -15,8 +15,10 @@ import (
 )
 
 // checkBadger compares the files with the seal, and if that does not speak
-// against it, every record with its version in the journal.
+// against it, every record with its version in the journal. Afterwards Badger is
+// closed, whatever was found: a repair replaces its files.
 func (c *checker) checkBadger() error {
+	defer c.shutBadger()
 	c.opts.Stage("reading Badger")
 	openable, err := c.compareFiles()
 	if err != nil || !openable {
