@@ -183,6 +183,9 @@ func (c *checker) countRepaired() error {
 	sn, err := s.snapshot()
 	if err == nil {
 		c.report.Examples = sn.state.examples()
+		var totals queryTotals
+		totals, err = readTotals(sn.txn)
+		c.report.Queries = totals.Count
 		sn.close()
 	}
 	return errors.Join(err, s.Close())
