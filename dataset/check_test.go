@@ -2,6 +2,7 @@ package dataset_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -182,6 +183,25 @@ func TestCheck_rebuildsFromTheJournalAlone(t *testing.T) {
 	if diff := cmp.Diff(before, backupOf(t, dir)); diff != "" {
 		t.Errorf("other records (-before +after):\n%s", diff)
 	}
+}
+
+// A store of format 1 has no journal: all there is are Badger's tables, packed by Snappy.
+func TestCheck_repairsOldStores(t *testing.T) {
+	dir := unpack(t, "format1-killed.tar.gz")
+	third := binary.BigEndian.AppendUint64([]byte("e"), 3) // its key, see layout.go
+	db, err := badger.Open(badger.DefaultOptions(filepath.Join(dir, "badger")).WithLogger(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Update(func(txn *badger.Txn) error { return txn.Delete(third) })
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	found, err := dataset.Check(t.Context(), dir, dataset.CheckOptions{Repair: true})
+	if err != nil || !found.Repaired || found.Examples != 25 || found.Queries != 5 || len(found.Lost) > 0 {
+		t.Fatalf("Check: %+v, %v; want 25 examples, since the table still has the third, and 5 queries", found, err)
+	}
+	checkFixture(t, dir)
 }
 
 // A Badger that is open when its files are replaced would write to the new ones.

@@ -17,6 +17,10 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
+// blockSize is how many bytes Badger puts in a block, about. It reads no packed table
+// whose block size it is not told.
+const blockSize = 4 << 10
+
 // maxChecksum bounds, in bytes, the encoded checksum of a table's index.
 const maxChecksum = 64
 
@@ -114,7 +118,7 @@ func readTable(path string, compression options.CompressionType, yield func(entr
 	if err != nil {
 		return err
 	}
-	t, err := table.OpenTable(f, table.Options{ReadOnly: true, Compression: compression, ChkMode: options.OnBlockRead})
+	t, err := table.OpenTable(f, table.Options{ReadOnly: true, Compression: compression, BlockSize: blockSize, ChkMode: options.OnBlockRead})
 	if err != nil {
 		return fmt.Errorf("%q: %w", path, err)
 	}
