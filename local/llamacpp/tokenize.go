@@ -35,6 +35,17 @@ func (m *Model) tokens(text string) ([]int32, error) {
 	return m.vocab.tokens(text)
 }
 
+// firstEnd guards the vocabulary against Close, too. It returns the index of the
+// first of ids that ends an answer, -1 if none does.
+func (m *Model) firstEnd(ids []int32) (int, error) {
+	m.life.RLock()
+	defer m.life.RUnlock()
+	if m.closed {
+		return 0, ErrClosed
+	}
+	return slices.IndexFunc(ids, m.vocab.endsAnswer), nil
+}
+
 // Tokenize implements llm.Tokenizer. Prompt and Completion together are the ids
 // of the whole rendered conversation up to the end mark of the answer. Where a
 // token would reach across the border between the two, Prompt stays what
@@ -55,7 +66,10 @@ func (m *Model) Tokenize(messages []llm.Message, completion string) (llm.Tokens,
 	if err != nil {
 		return llm.Tokens{}, m.wrap("tokenize", err)
 	}
-	return llm.Tokens{Prompt: prompt, Completion: m.endOnce(ids)}, nil
+	if ids, err = m.endOnce(ids); err != nil {
+		return llm.Tokens{}, m.wrap("tokenize", err)
+	}
+	return llm.Tokens{Prompt: prompt, Completion: ids}, nil
 }
 
 // after returns the ids of text as it follows the prompt of messages.
@@ -110,18 +124,22 @@ func (m *Model) follower(prompt []int32, req llm.Request) (func(text string) ([]
 
 // endOnce cuts ids after the first token that ends an answer, and adds one if
 // there is none: the model learns from it to stop.
-func (m *Model) endOnce(ids []int32) []int32 {
-	if i := slices.IndexFunc(ids, m.vocab.endsAnswer); i >= 0 {
-		return ids[:i+1]
+func (m *Model) endOnce(ids []int32) ([]int32, error) {
+	i, err := m.firstEnd(ids)
+	if err != nil {
+		return nil, err
+	}
+	if i >= 0 {
+		return ids[:i+1], nil
 	}
 	end := m.vocab.eos
 	if end == noToken {
 		end = m.vocab.eot
 	}
 	if end == noToken {
-		return ids
+		return ids, nil
 	}
-	return append(slices.Clip(ids), end)
+	return append(slices.Clip(ids), end), nil
 }
 
 // closed returns the text of an answer as it follows the prompt of messages,

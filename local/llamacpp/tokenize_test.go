@@ -108,3 +108,19 @@ func TestTokenize_plainBeginsAsTrained(t *testing.T) {
 		}
 	}
 }
+
+// TestTokenize_endedByClose asks what Tokenize asks the vocabulary last, as if the
+// model had been closed just before.
+func TestTokenize_endedByClose(t *testing.T) {
+	m := openTiny(t, tinyModel(t, "llama"), tinyOptions)
+	ids, err := m.endOnce([]int32{5})
+	if err != nil || !slices.Equal(ids, []int32{5, m.vocab.eos}) {
+		t.Errorf("ids %v, error %v", ids, err)
+	}
+	if err := m.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if ids, err := m.endOnce([]int32{5}); !errors.Is(err, ErrClosed) {
+		t.Errorf("ids %v, error %v after Close, want ErrClosed", ids, err)
+	}
+}

@@ -129,7 +129,13 @@ func (m *Model) callWords() (words, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(ids) == 1 && !m.vocab.endsAnswer(ids[0]) {
+		if len(ids) != 1 {
+			continue
+		}
+		switch end, err := m.firstEnd(ids); {
+		case err != nil:
+			return nil, err
+		case end < 0:
 			w.marks[ids[0]] = mark
 		}
 	}
