@@ -60,7 +60,7 @@ func (r *Registry) addAdapter(ctx context.Context, spec AdapterSpec) (Manifest, 
 		Architecture: parent.Architecture, ContextLength: parent.ContextLength,
 		Template: spec.Template, License: parent.License, Source: spec.File,
 		CreatedAt: time.Now().UTC(), Parent: parent.ID, ParentDigest: parent.Digest,
-		Run: spec.Run, TaskType: spec.TaskType, Gate: spec.Gate, Stale: parent.Stale,
+		Run: spec.Run, TaskType: spec.TaskType, Gate: spec.Gate,
 	}
 	if m.Adapter, m.Size, err = checkAdapter(s.path(adapterFile), r.Path(parent), spec); err != nil {
 		return Manifest{}, err

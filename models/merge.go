@@ -96,9 +96,7 @@ func (g *merger) merge(ctx context.Context, newID string) (Manifest, error) {
 	m.Parent, m.ParentDigest = g.adapter.ID, g.adapter.Digest
 	m.Run, m.TaskType = g.adapter.Run, g.adapter.TaskType
 	m.License, m.Template = g.adapter.License, template(g.adapter, g.base)
-	if now, err := g.r.Get(g.adapter.ID); err == nil { // it may have been marked meanwhile
-		m.Stale = now.Stale
-	}
+	m.Stale = g.adapter.Stale
 	m.Source, m.CreatedAt = fmt.Sprintf("%s merged into %s", g.adapter.ID, g.base.ID), time.Now().UTC()
 	return g.commit(m)
 }

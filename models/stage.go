@@ -80,12 +80,33 @@ func (s *stage) commit(m Manifest) (Manifest, error) {
 			m = old
 			return err
 		}
+		if err := s.r.inherit(&m); err != nil {
+			return err
+		}
 		return s.publish(m)
 	})
 	if err != nil {
 		return Manifest{}, err
 	}
 	return m, nil
+}
+
+// inherit gives m the mark that its parent has by now, and refuses an adapter whose
+// base has gone while it was put together. The registry is locked.
+func (r *Registry) inherit(m *Manifest) error {
+	switch m.Kind {
+	case KindAdapter:
+		base, err := r.baseOf(*m)
+		if err != nil {
+			return err
+		}
+		m.Stale = base.Stale
+	case KindMerged: // which can do without its adapter
+		if adapter, err := r.Get(m.Parent); err == nil && adapter.Digest == m.ParentDigest {
+			m.Stale = adapter.Stale
+		}
+	}
+	return nil
 }
 
 // publish does what makes the model be there; the registry is locked.

@@ -118,3 +118,46 @@ func TestMarkStale_faults(t *testing.T) {
 		t.Errorf("half marked: %q", ids)
 	}
 }
+
+// TestMarkStale_whileSomethingIsMade has another process mark the parent when the
+// weights of what is made from it are there already.
+func TestMarkStale_whileSomethingIsMade(t *testing.T) {
+	for name, call := range map[string]func(*Registry) (Manifest, error){
+		"sync adapter.gguf": func(r *Registry) (Manifest, error) {
+			return r.AddAdapter(t.Context(), AdapterSpec{ID: "new", Parent: "a-merged", File: adapterGGUF(20).Write(t, "a.gguf")})
+		},
+		"sync model.gguf": func(r *Registry) (Manifest, error) {
+			return r.Merge(t.Context(), "one", "new", fakeQuantizer{}, MergeOptions{Quantization: "F32"})
+		},
+	} {
+		r := family(t)
+		other := open(t, r.dir)
+		r.fault = func(step string) error {
+			if step != name {
+				return nil
+			}
+			_, err := other.MarkStale(Stale{Why: "meanwhile"}, "r1")
+			return err
+		}
+		if m, err := call(r); err != nil || m.Stale == nil || m.Stale.Why != "meanwhile" {
+			t.Errorf("%s: stale %+v, error %v", name, m.Stale, err)
+		}
+	}
+}
+
+// TestCommit_parentIsGone is of parents that another process has removed when all
+// but the name of what was made from them is there.
+func TestCommit_parentIsGone(t *testing.T) {
+	r := family(t)
+	for kind, want := range map[Kind]error{KindAdapter: ErrNotFound, KindMerged: nil} {
+		s, err := r.newStage()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.drop()
+		m := Manifest{ID: "new-" + string(kind), Kind: kind, File: modelFile, Parent: "gone", Adapter: &Adapter{File: adapterFile}}
+		if _, err := s.commit(m); !errors.Is(err, want) {
+			t.Errorf("%s: error %v, want %v", kind, err, want)
+		}
+	}
+}
