@@ -83,11 +83,11 @@ func (d *distill) choose(c *cli.Context, root string) error {
 	if c.IsSet("budget") {
 		d.job.Budget = new(c.Float64("budget"))
 	}
-	return d.read(file)
+	return d.read(c.Context, file)
 }
 
-func (d *distill) read(file string) error {
-	in, _, err := openInput(file, d.p.stdin)
+func (d *distill) read(ctx context.Context, file string) error {
+	in, _, err := openInput(ctx, file, d.p.stdin)
 	if err != nil {
 		return err
 	}

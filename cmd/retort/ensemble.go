@@ -211,7 +211,7 @@ func question(c *cli.Context, stdin io.Reader) (string, error) {
 		text = strings.Join(c.Args().Slice(), " ")
 	}
 	if f, ok := stdin.(*os.File); text == "" && (!ok || !isTerminal(f)) {
-		piped, err := io.ReadAll(stdin)
+		piped, err := io.ReadAll(interruptible(c.Context, stdin))
 		if err != nil {
 			return "", fmt.Errorf("read standard input: %w", err)
 		}

@@ -74,7 +74,7 @@ func runExamplesForget(ctx context.Context, c *cli.Context, r *retort) error {
 	case len(chosen) == 0 || view.DryRun:
 		return errors.Join(r.object(view), reach.unread)
 	case !c.Bool("yes"):
-		ok, err := r.confirm(fmt.Sprintf("Forget %s for good?", count(len(chosen), "example")))
+		ok, err := r.confirm(ctx, fmt.Sprintf("Forget %s for good?", count(len(chosen), "example")))
 		if err != nil || !ok {
 			return errors.Join(err, r.object(view))
 		}
@@ -192,9 +192,9 @@ func (r *retort) canAsk() bool {
 }
 
 // confirm asks a question that is answered by y or yes; all else is no.
-func (r *retort) confirm(question string) (bool, error) {
+func (r *retort) confirm(ctx context.Context, question string) (bool, error) {
 	fmt.Fprintf(r.stderr, "%s [y/N] ", question)
-	answer, err := bufio.NewReader(r.p.stdin).ReadString('\n')
+	answer, err := bufio.NewReader(interruptible(ctx, r.p.stdin)).ReadString('\n')
 	if err != nil && err != io.EOF {
 		return false, err
 	}

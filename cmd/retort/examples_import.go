@@ -51,7 +51,7 @@ func runExamplesImport(ctx context.Context, c *cli.Context, r *retort) (err erro
 		return err
 	}
 	path := c.Args().First()
-	in, size, err := openInput(path, r.p.stdin)
+	in, size, err := openInput(ctx, path, r.p.stdin)
 	if err != nil {
 		return err
 	}
@@ -91,6 +91,9 @@ func runExamplesImport(ctx context.Context, c *cli.Context, r *retort) (err erro
 
 // take stores an example, or keeps a bad item aside.
 func (im *importing) take(ctx context.Context, form forms.Form, ex dataset.Example, err error) error {
+	if ctx.Err() != nil { // the item may be bad because its end did not come
+		return ctx.Err()
+	}
 	var item *forms.ItemError
 	if errors.As(err, &item) {
 		im.view.Bad = append(im.view.Bad, item.Error())
@@ -152,9 +155,9 @@ func (discard) Close() error { return nil }
 
 // openInput opens a file, or standard input. The size is -1 where it is not known
 // beforehand.
-func openInput(path string, stdin io.Reader) (io.ReadCloser, int64, error) {
+func openInput(ctx context.Context, path string, stdin io.Reader) (io.ReadCloser, int64, error) {
 	if path == "-" {
-		return io.NopCloser(stdin), -1, nil
+		return interruptible(ctx, stdin), -1, nil
 	}
 	f, err := os.Open(path)
 	if err != nil {

@@ -1,0 +1,27 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+)
+
+func TestInterruptible(t *testing.T) {
+	if text, err := io.ReadAll(interruptible(t.Context(), strings.NewReader("all of it"))); string(text) != "all of it" || err != nil {
+		t.Errorf("%q, %v", text, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	waiting, end := io.Pipe()
+	defer end.Close()
+	in, size, err := openInput(ctx, "-", waiting)
+	if err != nil || size != -1 {
+		t.Fatal(size, err)
+	}
+	defer in.Close()
+	cancel()
+	if _, err := in.Read(make([]byte, 1)); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want that of the context", err)
+	}
+}
