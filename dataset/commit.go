@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -21,7 +22,7 @@ const maxBatch = 1 << 20
 // A change is one wish of one caller.
 type change struct {
 	ctx   context.Context
-	apply func(*batch) error // called by the committer, inside the transaction
+	apply func(*batch) error // called by the committer, inside the transaction; perhaps again, in another one
 	reads bool               // apply asks for more than positions
 	done  chan error         // buffered; receives the outcome once it is on disk
 }
@@ -34,8 +35,8 @@ type change struct {
 type committer struct {
 	store    *Store
 	queue    chan *change
-	held     *change // taken from the queue, and first in the next group
-	state    state   // as in the journal
+	held     []*change // taken from the queue, each the first of a next group
+	state    state     // as in the journal
 	flight   *flight
 	latest   atomic.Pointer[flight] // the last one whose changes were answered
 	last     int                    // changes in the group before
@@ -107,8 +108,9 @@ func (c *committer) run() {
 
 // next returns the first change of the next group, or nil when there are no more.
 func (c *committer) next() *change {
-	if ch := c.held; ch != nil {
-		c.held = nil
+	if len(c.held) > 0 {
+		ch := c.held[0]
+		c.held = c.held[1:]
 		return ch
 	}
 	return <-c.queue
@@ -133,6 +135,10 @@ func (c *committer) commit(first *change) {
 	}
 	b := c.begin()
 	group, err := c.gather(b, first)
+	if err != nil { // of the last one; the others are made again, without it
+		last := len(group) - 1
+		c.held, group = slices.Concat(group[:last], c.held), group[last:]
+	}
 	c.last = len(group)
 	written := err == nil && b.state != c.state
 	if written {
@@ -226,7 +232,7 @@ func (c *committer) arrived() error {
 
 // gather applies first, and whatever waits behind it, to b. It returns the
 // changes that took effect and answers the others. An error means that b is
-// unusable, and is the outcome of the whole group.
+// unusable, and is the outcome of the last of them.
 func (c *committer) gather(b *batch, first *change) (group []*change, err error) {
 	start := time.Now()
 	for ch := first; ch != nil; ch = c.waiting(b, len(group) < c.last && time.Since(start) < maxWait) {
@@ -254,7 +260,7 @@ const maxWait = 100 * time.Microsecond
 // waiting returns the next change that can be in b, or nil if there is none. With
 // patience it waits a moment for one.
 func (c *committer) waiting(b *batch, patience bool) *change {
-	if b.size >= maxBatch {
+	if b.size >= maxBatch || len(c.held) > 0 {
 		return nil
 	}
 	tries := 2
@@ -265,7 +271,7 @@ func (c *committer) waiting(b *batch, patience bool) *change {
 		select {
 		case ch := <-c.queue: // nil once the queue is closed and empty
 			if ch != nil && ch.reads && b.inFlight != nil {
-				c.held = ch
+				c.held = []*change{ch}
 				return nil
 			}
 			return ch

@@ -188,3 +188,67 @@ func TestStore_failsOnWhatBadgerLogs(t *testing.T) {
 		t.Errorf("a later read: %v", err)
 	}
 }
+
+// Nor must the failure of one that had begun to write.
+func TestCommitter_failsOneOfAGroup(t *testing.T) {
+	s, err := Open(t.TempDir(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.Put(t.Context(), testExample(0), testExample(1), testExample(2)); err != nil {
+		t.Fatal(err)
+	}
+	holding, release := make(chan struct{}), make(chan struct{})
+	first, err := s.committer.hand(t.Context(), false, func(*batch) error { close(holding); <-release; return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-holding
+	hand := func(apply func(*batch) error) *change {
+		ch, err := s.committer.hand(t.Context(), true, apply)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ch
+	}
+	add := func(n int) func(*batch) error {
+		return func(b *batch) error {
+			it, err := s.item(testExample(n), testExample(n).CreatedAt)
+			if err != nil {
+				return err
+			}
+			return b.add(it.digest, it.example, it.payload)
+		}
+	}
+	forget := func(n int) func(*batch) error {
+		return func(b *batch) error {
+			_, err := s.forget(b, []string{Identify(testExample(n)).ID, "sha256:"})
+			return errors.Join(err, ErrAmbiguous)
+		}
+	}
+	good := []*change{first, hand(add(3)), hand(add(4))}
+	bad := []*change{hand(forget(0)), hand(forget(1))}
+	good = append(good, hand(add(5)))
+	close(release)
+	for i, ch := range good {
+		if err := ch.wait(); err != nil {
+			t.Errorf("good change %d: %v", i, err)
+		}
+	}
+	for i, ch := range bad {
+		if err := ch.wait(); !errors.Is(err, ErrAmbiguous) {
+			t.Errorf("bad change %d: %v", i, err)
+		}
+	}
+	n := 0
+	for ex, err := range s.All(t.Context(), Filter{}) {
+		if want := Identify(testExample(n)).ID; err != nil || ex.ID != want {
+			t.Errorf("example %d is %q, %v; want %q", n, ex.ID, err, want)
+		}
+		n++
+	}
+	if n != 6 {
+		t.Errorf("%d examples, want 6", n)
+	}
+}
