@@ -111,7 +111,7 @@ func (s *Store) Stats(ctx context.Context) (Stats, error) {
 		}
 		return err
 	})
-	if ctx.Err() != nil {
+	if err != nil && ctx.Err() != nil {
 		return Stats{}, err // st may still be written to
 	}
 	return st, err

@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -104,5 +105,36 @@ func TestStore_Stats_areKeptUpToDate(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// endsLate is a context that ends when the sums of a store are known.
+type endsLate struct {
+	context.Context
+	s *Store
+}
+
+func (c endsLate) Err() error {
+	if _, known := c.s.sums.stats(); known {
+		return context.Canceled
+	}
+	return nil
+}
+
+func TestStore_Stats_whenCancelledAtTheEnd(t *testing.T) {
+	s, err := Open(t.TempDir(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.Put(t.Context(), testExample(1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.arrived(); err != nil {
+		t.Fatal(err)
+	}
+	s.sums.set(nil)
+	if st, err := s.Stats(endsLate{context.Background(), s}); err == nil && st.Total != 1 {
+		t.Errorf("%d examples and no error, want 1", st.Total)
 	}
 }
