@@ -25,7 +25,7 @@ func (s *Store) makeRoom() error {
 		return s.useReserve(diskUse.toWork, err)
 	}
 	path := filepath.Join(s.dir, reserveFile)
-	if _, err := os.Stat(path); err == nil {
+	if info, err := os.Stat(path); err == nil && info.Size() == reserveSize { // else a power cut has shortened it
 		return nil
 	}
 	free, err := s.free(s.dir)
@@ -35,14 +35,19 @@ func (s *Store) makeRoom() error {
 	return writeReserve(path)
 }
 
+// writeReserve makes the reserve whole or, when the process is killed meanwhile, not
+// at all.
 func writeReserve(path string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := os.OpenFile(path+unfinished, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
 	_, err = io.CopyN(f, zeros{}, reserveSize)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return errors.Join(err, os.Remove(path))
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(path+unfinished, path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(path+unfinished))
 	}
 	return nil
 }

@@ -121,3 +121,31 @@ func TestStore_measuresWhileFilesGo(t *testing.T) {
 		}
 	}
 }
+
+// A reserve that a crash has cut short is made anew; a kill leaves none that is short.
+func TestStore_makesTheReserveWhole(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, reserveFile)
+	opts := Options{free: func(string) (uint64, error) { return math.MaxUint64, nil }}
+	for _, left := range []string{reserveFile, reserveFile + unfinished} {
+		if err := os.WriteFile(filepath.Join(dir, left), make([]byte, 1000), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Open(dir, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Stat(path); err != nil || info.Size() != reserveSize {
+			t.Errorf("%s was left: %v, %v", left, info, err)
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := os.Stat(path + unfinished); err == nil {
+		t.Error("the unfinished reserve is still there")
+	}
+}
