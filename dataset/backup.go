@@ -40,6 +40,8 @@ func (s *Store) backup(ctx context.Context, path string) (BackupReport, error) {
 		return BackupReport{}, err
 	}
 	defer s.leave()
+	s.backups.Lock()
+	defer s.backups.Unlock()
 	f, err := readFormat(s.dir)
 	if err != nil {
 		return BackupReport{}, err
@@ -178,7 +180,8 @@ func replaceByBackup(ctx context.Context, dir, path string, tail journal.FileTai
 	return adopt(dir)
 }
 
-// newestIn returns the last change of each position in a backup.
+// newestIn returns the last change of each position in a backup, of which none may
+// be left out.
 func newestIn(ctx context.Context, path string) (map[uint64]uint64, error) {
 	newest := map[uint64]uint64{}
 	for e, err := range journal.ReadFile(ctx, path) {
@@ -187,6 +190,11 @@ func newestIn(ctx context.Context, path string) (map[uint64]uint64, error) {
 		}
 		if e.Position != 0 {
 			newest[e.Position] = max(newest[e.Position], e.Change)
+		}
+	}
+	for position := range newest {
+		if n := len(newest); position > uint64(n) {
+			return nil, fmt.Errorf("%w: it has %d examples, and one of them is number %d", ErrDamaged, n, position)
 		}
 	}
 	return newest, nil

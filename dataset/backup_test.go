@@ -1,14 +1,18 @@
 package dataset_test
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"retort/dataset"
+	"retort/dataset/journal"
 )
 
 func backup(t *testing.T, s *dataset.Store, path string) dataset.BackupReport {
@@ -155,5 +159,55 @@ func TestRestore_ofADamagedBackup(t *testing.T) {
 		if err == nil && (n == 3 || int64(i) < sizes[n]) {
 			t.Errorf("byte %d flipped: %d examples and no error", i, n)
 		}
+	}
+}
+
+// Two backups at a time would add to one file at the same place.
+func TestStore_Backup_severalAtATime(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "retort.backup")
+	s := open(t, t.TempDir())
+	fill(t, s, 20)
+	backup(t, s, path)
+	var wg sync.WaitGroup
+	for g := range 4 {
+		wg.Go(func() {
+			for i := range 4 {
+				if _, err := s.Put(t.Context(), newExample(100+10*g+i)); err != nil {
+					t.Error(err)
+				}
+				if _, err := s.Rate(t.Context(), dataset.Identify(newExample(4*g+i)).ID, 3); err != nil {
+					t.Error(err)
+				}
+				if _, err := s.Backup(t.Context(), path); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if diff := cmp.Diff(list(t, s, dataset.Filter{}), restored(t, path)); diff != "" {
+		t.Errorf("restored otherwise (-store +backup):\n%s", diff)
+	}
+}
+
+// What lacks an example is no backup of a store, and leaves none that is damaged.
+func TestRestore_refusesGaps(t *testing.T) {
+	for _, position := range []uint64{2, 1 << 40, 1<<64 - 1} {
+		path := filepath.Join(t.TempDir(), "retort.backup")
+		data, err := json.Marshal(dataset.Identify(newExample(1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries := func(yield func(journal.Entry, error) bool) {
+			yield(journal.Entry{Change: 1, Position: position, Data: data}, nil)
+		}
+		if err := journal.WriteFile(path, strings.Repeat("0", 32), 0, 1, entries); err != nil {
+			t.Fatal(err)
+		}
+		dir := filepath.Join(t.TempDir(), "store")
+		if _, err := dataset.Restore(t.Context(), dir, path); !errors.Is(err, dataset.ErrDamaged) {
+			t.Errorf("position %d alone: %v, want ErrDamaged", position, err)
+		}
+		shut(t, open(t, dir))
 	}
 }

@@ -35,6 +35,7 @@ type Store struct {
 	forgot    atomic.Bool       // Forget was called
 	seal      map[string]string // lines of the seal by file, when the store was opened
 	readOnly  error             // why nothing can be written, or nil
+	backups   sync.Mutex        // one at a time: two would add to one file
 
 	mu     sync.Mutex // guards closed, and adding to calls
 	closed bool
