@@ -192,6 +192,27 @@ func TestCreate_stopsWithItsContext(t *testing.T) {
 	}
 }
 
+// TestCreate_cancelledLeavesNoTrial is of a context that ends when the server has
+// just made the trial model.
+func TestCreate_cancelledLeavesNoTrial(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	f := &fake{}
+	err := f.serve(t, ollama.Options{}).Create(ctx, "mine", ollama.CreateOptions{
+		GGUF: write(t, "GGUF"), Adapter: write(t, "GGUF adapter"),
+		Progress: func(p ollama.Progress) {
+			if p.Stage == "success" {
+				cancel()
+			}
+		}})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want context.Canceled", err)
+	}
+	if made, gone := f.lastBody("/api/create")["model"], f.lastBody("/api/delete")["model"]; made == nil || made != gone {
+		t.Errorf("made %v, deleted %v", made, gone)
+	}
+}
+
 func write(t *testing.T, content string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "file.gguf")

@@ -12,6 +12,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/ollama/ollama/api"
 
@@ -67,10 +68,10 @@ func (c *Client) create(ctx context.Context, name string, opts CreateOptions) er
 		return c.assemble(ctx, req, report)
 	}
 	req.Model = trialName()
+	defer c.dropTrial(ctx, req.Model) // the server may have made it though we heard of an error
 	if err := c.assemble(ctx, req, report); err != nil {
 		return err
 	}
-	defer func() { _ = c.api.Delete(context.WithoutCancel(ctx), &api.DeleteRequest{Model: req.Model}) }()
 	report(Progress{Stage: "loading the adapter"})
 	if err := c.load(ctx, req.Model); err != nil {
 		return err
@@ -83,6 +84,16 @@ func (c *Client) create(ctx context.Context, name string, opts CreateOptions) er
 
 // trialName is one that nobody else uses.
 func trialName() string { return "retort-trial-" + strings.ToLower(rand.Text()[:12]) + ":latest" }
+
+// trialGoes bounds the wait for a server that is to delete a trial model.
+const trialGoes = 10 * time.Second
+
+// dropTrial deletes a trial model, if there is one, also after ctx has ended.
+func (c *Client) dropTrial(ctx context.Context, name string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), trialGoes)
+	defer cancel()
+	_ = c.api.Delete(ctx, &api.DeleteRequest{Model: name})
+}
 
 // createRequest sends the files that the server lacks.
 func (c *Client) createRequest(ctx context.Context, opts CreateOptions, report func(Progress)) (*api.CreateRequest, error) {
