@@ -49,6 +49,8 @@ func (p *Pool) Open(ctx context.Context, path string, opts Options) (*Resident, 
 		return nil, err
 	}
 	defer done()
+	p.mu.Lock() // Loaded looks at the names of all
+	defer p.mu.Unlock()
 	r.id, r.what = m.ID(), m.Describe()
 	return r, nil
 }
@@ -126,7 +128,7 @@ func (p *Pool) forget(r *Resident) {
 func (p *Pool) Loaded() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	all := slices.DeleteFunc(slices.Clone(p.all), func(r *Resident) bool { return r.model == nil })
+	all := slices.DeleteFunc(slices.Clone(p.all), func(r *Resident) bool { return r.model == nil || r.id == "" })
 	slices.SortFunc(all, func(a, b *Resident) int { return int(int64(a.used) - int64(b.used)) })
 	var names []string
 	for _, r := range all {

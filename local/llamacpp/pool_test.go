@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -169,6 +170,33 @@ func TestPool_manyAtOnce(t *testing.T) {
 		t.Error(err)
 	}
 	goleak.VerifyNone(t, before)
+}
+
+// TestPool_loadedWhileOneIsOpened asks which models are loaded all the time.
+func TestPool_loadedWhileOneIsOpened(t *testing.T) {
+	path := tinyModel(t, "llama")
+	p := testEngine(t).NewPool(0)
+	defer p.Close()
+	var asking sync.WaitGroup
+	ctx, cancel := context.WithCancel(t.Context())
+	asking.Go(func() {
+		for ctx.Err() == nil {
+			if names := p.Loaded(); slices.Contains(names, "") {
+				t.Errorf("loaded: %q", names)
+				return
+			}
+		}
+	})
+	for range 3 {
+		if _, err := p.Open(t.Context(), path, tinyOptions); err != nil {
+			t.Error(err)
+		}
+	}
+	cancel()
+	asking.Wait()
+	if got := p.Loaded(); len(got) != 3 {
+		t.Errorf("loaded: %q, want three", got)
+	}
 }
 
 func TestResident_passesTheExam(t *testing.T) {
