@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -18,7 +19,7 @@ import (
 // startProviders runs a service that speaks the three wire formats, at $PROVIDERS. It
 // answers "four", refuses keys that begin with "bad" while quoting them, and notes
 // each request in $WORK/calls. Under /flaky it is busy once, under /slow it takes a
-// moment. Asked for JSON it thinks up questions.
+// moment, under /held it waits until there is a file $WORK/go. Asked for JSON it thinks up questions.
 func startProviders(env *testscript.Env) {
 	calls := filepath.Join(env.WorkDir, "calls")
 	var busy atomic.Int32
@@ -39,6 +40,9 @@ func startProviders(env *testscript.Env) {
 		if strings.HasPrefix(r.URL.Path, "/slow/") {
 			time.Sleep(300 * time.Millisecond)
 		}
+		if strings.HasPrefix(r.URL.Path, "/held/") && !awaitFile(r.Context(), filepath.Join(env.WorkDir, "go")) {
+			return
+		}
 		w.Header().Set("Content-Type", "text/event-stream")
 		if bytes.Contains(body, []byte(`"json_schema"`)) {
 			io.WriteString(w, strings.Replace(fakeAnswers["/chat/completions"], `"four"`, fakeQuestions, 1))
@@ -54,6 +58,22 @@ func startProviders(env *testscript.Env) {
 	}))
 	env.Defer(srv.Close)
 	env.Setenv("PROVIDERS", srv.URL)
+}
+
+// awaitFile reports whether a file is there before ctx ends.
+func awaitFile(ctx context.Context, path string) bool {
+	tick := time.NewTicker(5 * time.Millisecond) // a script makes the file: there is nothing to wait on
+	defer tick.Stop()
+	for {
+		if _, err := os.Stat(path); err == nil {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-tick.C:
+		}
+	}
 }
 
 func note(path, line string) {
