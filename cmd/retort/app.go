@@ -86,7 +86,7 @@ func (p *program) verb(cmd *cli.Command, do action) *cli.Command {
 		r := newRetort(c.Context, p, cfg, c.Bool("json"))
 		err = do(c.Context, c, r)
 		r.advise(c.Context)
-		return errors.Join(err, r.Close())
+		return errors.Join(err, *r.lost, r.Close())
 	}
 	return cmd
 }

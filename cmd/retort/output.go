@@ -19,12 +19,21 @@ type output struct {
 	stdout io.Writer
 	stderr io.Writer
 	asJSON bool
+	lost   *error // why something for people could not be written, the first time; nil where nobody asks
 }
 
 // printf writes for people; silent where JSON was asked for.
 func (o output) printf(format string, args ...any) {
 	if !o.asJSON {
-		fmt.Fprintf(o.stdout, format, args...)
+		_, err := fmt.Fprintf(o.stdout, format, args...)
+		o.losing(err)
+	}
+}
+
+// losing keeps the first error of writing for people.
+func (o output) losing(err error) {
+	if o.lost != nil && *o.lost == nil {
+		*o.lost = err
 	}
 }
 
@@ -53,7 +62,7 @@ func (o output) table(rows [][]string) {
 	for _, row := range rows {
 		fmt.Fprintln(w, strings.Join(row, "\t"))
 	}
-	w.Flush()
+	o.losing(w.Flush())
 }
 
 // isTerminal reports whether w shows a progress bar well.

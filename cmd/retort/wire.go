@@ -45,7 +45,7 @@ type retort struct {
 }
 
 func newRetort(ctx context.Context, p *program, cfg *config.Config, asJSON bool) *retort {
-	return &retort{interrupted: ctx, output: output{stdout: p.stdout, stderr: p.stderr, asJSON: asJSON}, p: p, cfg: cfg,
+	return &retort{interrupted: ctx, output: output{stdout: p.stdout, stderr: p.stderr, asJSON: asJSON, lost: new(error)}, p: p, cfg: cfg,
 		openedModels: map[string]*llamacpp.Resident{}}
 }
 
