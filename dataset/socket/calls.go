@@ -86,10 +86,21 @@ func (c *Client) Verify(ctx context.Context) (dataset.Report, error) {
 	return r.report(), err
 }
 
+// maxForm is how many IDs are sent in one call: Go reads no form of more than ten
+// thousand fields.
+const maxForm = 1000
+
 // Forget is dataset.Store.Forget. After an error that wraps ErrLost it may be
 // called again.
 func (c *Client) Forget(ctx context.Context, ids ...string) (n int, err error) {
-	return one[int](ctx, c, formCall("forget", "forget", url.Values{"id": ids}))
+	for {
+		some := ids[:min(len(ids), maxForm)]
+		removed, err := one[int](ctx, c, formCall("forget", "forget", url.Values{"id": some}))
+		n += removed
+		if ids = ids[len(some):]; err != nil || len(ids) == 0 {
+			return n, err
+		}
+	}
 }
 
 // Backup is dataset.Store.Backup: the holder writes the file. A relative path is

@@ -337,3 +337,18 @@ func TestErrors_survive(t *testing.T) {
 		}
 	}
 }
+
+// As many IDs as the reader of a form does not take.
+func TestClient_Forget_many(t *testing.T) {
+	dir := storeDir(t)
+	s := held(t, dir)
+	mustPut(t, s, newExamples(0, 2)...)
+	_, c := served(t, dir, s)
+	ids := []string{newExample(0).ID}
+	for n := range 11_000 {
+		ids = append(ids, fmt.Sprintf("%064x", n))
+	}
+	if n, err := c.Forget(t.Context(), append(ids, newExample(1).ID)...); n != 2 || err != nil {
+		t.Errorf("%d, %v; want 2", n, err)
+	}
+}
