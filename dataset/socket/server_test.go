@@ -440,6 +440,27 @@ func TestStore_triesAnew(t *testing.T) {
 	mustPut(t, second, newExample(1))
 }
 
+// Close waits for a call in progress, which may make others meanwhile.
+func TestStore_closeLetsLoopsFinish(t *testing.T) {
+	dir := storeDir(t)
+	s := shared(t, dir)
+	bulk(t, s.holder.(*dataset.Store)) // more than is read ahead of the loop
+	closed := make(chan error)
+	for ex, err := range s.All(t.Context(), dataset.Filter{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() { closed <- s.Close() }()
+		for !errors.Is(err, dataset.ErrClosed) {
+			_, err = s.Get(t.Context(), ex.ID)
+		}
+		break
+	}
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+}
+
 // A holder that fails each time is not asked for ever.
 func TestStore_givesUp(t *testing.T) {
 	dir := storeDir(t)

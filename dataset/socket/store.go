@@ -47,8 +47,9 @@ type Store struct {
 	dir      string
 	opts     dataset.Options
 	patience time.Duration
+	closing  sync.Mutex // held while Close works
 
-	mu     sync.Mutex // guards what follows, and is held while the holder changes
+	mu     sync.Mutex // guards what follows, and is held while the holder changes, which it does not once closed
 	holder holder
 	server *Server // nil if another process holds the store, or nobody can be served
 	closed bool
@@ -164,12 +165,15 @@ func (s *Store) Held() bool {
 // Close lets other processes have the store: it waits a few seconds for what
 // they are being answered, and for the calls in progress here.
 func (s *Store) Close() error {
+	s.closing.Lock() // who closes it again waits too
+	defer s.closing.Unlock()
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
+	closed := s.closed
+	s.closed = true
+	s.mu.Unlock() // for calls that are made in the middle of one that is waited for
+	if closed {
 		return nil
 	}
-	s.closed = true
 	if s.server != nil {
 		_ = s.server.Close() // what was answered is on disk: nothing can be lost
 	}
