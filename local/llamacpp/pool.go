@@ -16,9 +16,12 @@ type Pool struct {
 	engine *Engine
 	budget uint64
 
+	unloading sync.Mutex // held by the one request that unloads a model
+
 	mu    sync.Mutex
 	all   []*Resident
 	clock uint64
+	gone  uint64 // how many models were unloaded
 }
 
 // NewPool returns a Pool whose models take no more than budget bytes together,
@@ -96,10 +99,23 @@ func (p *Pool) taken(of identity) (sum uint64, shared bool) {
 	return sum, seen[of]
 }
 
-// unloadOne unloads the idle model that was used longest ago; false if none is
-// idle.
-func (p *Pool) unloadOne() bool {
+// unloaded returns how many models were unloaded so far.
+func (p *Pool) unloaded() uint64 {
 	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.gone
+}
+
+// unloadOne unloads the idle model that was used longest ago, unless another
+// request has unloaded one since there were that many; false if none is idle.
+func (p *Pool) unloadOne(since uint64) bool {
+	p.unloading.Lock()
+	defer p.unloading.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.gone != since {
+		return true
+	}
 	var old *Resident
 	for _, r := range p.all {
 		if r.model != nil && r.users == 0 && (old == nil || r.used < old.used) {
@@ -107,13 +123,14 @@ func (p *Pool) unloadOne() bool {
 		}
 	}
 	if old == nil {
-		p.mu.Unlock()
 		return false
 	}
 	m := old.model
 	old.model, old.counts = nil, false
 	p.mu.Unlock()
 	_ = m.Close() // what it could report, the library has reported before
+	p.mu.Lock()
+	p.gone++ // now that its memory is free
 	return true
 }
 

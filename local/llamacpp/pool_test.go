@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -196,6 +198,51 @@ func TestPool_loadedWhileOneIsOpened(t *testing.T) {
 	asking.Wait()
 	if got := p.Loaded(); len(got) != 3 {
 		t.Errorf("loaded: %q, want three", got)
+	}
+}
+
+// TestPool_waitsForWhatIsBeingUnloaded has two requests find no room while the one
+// idle model holds it: what one of them unloads makes room for the other, too.
+func TestPool_waitsForWhatIsBeingUnloaded(t *testing.T) {
+	big, b, c := tinyModel(t, "llama"), tinyModel(t, "gemma3"), tinyModel(t, "llama")
+	e := testEngine(t)
+	p := e.NewPool(0)
+	defer p.Close()
+	idle, err := p.Open(t.Context(), big, tinyOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	real := e.free
+	e.free = func() (uint64, bool) { // called with e.load held
+		if e.weights[idle.of] != nil {
+			return 0, true
+		}
+		return real()
+	}
+	t.Cleanup(func() { e.free = real })
+	held := idle.model
+	held.life.RLock() // so that it takes its time
+	errs := make(chan error, 2)
+	open := func(path string) {
+		_, err := p.Open(t.Context(), path, tinyOptions)
+		errs <- err
+	}
+	go open(b)
+	for len(p.Loaded()) > 0 {
+		runtime.Gosched()
+	}
+	go open(c)
+	select {
+	case err := <-errs:
+		t.Errorf("before the idle one was gone: error %v", err)
+		errs <- err
+	case <-time.After(100 * time.Millisecond): // whenever this ends, both are to have room
+	}
+	held.life.RUnlock()
+	for range 2 {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
 	}
 }
 

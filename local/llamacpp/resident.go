@@ -83,6 +83,7 @@ func (r *Resident) loaded() *Model {
 // load opens the model, and unloads others until there is room.
 func (r *Resident) load(ctx context.Context) (*Model, error) {
 	for {
+		gone := r.pool.unloaded()
 		err := r.pool.reserve(r)
 		if err == nil {
 			var m *Model
@@ -96,7 +97,7 @@ func (r *Resident) load(ctx context.Context) (*Model, error) {
 				return m, nil
 			}
 		}
-		if !errors.Is(err, ErrNoMemory) || !r.pool.unloadOne() {
+		if !errors.Is(err, ErrNoMemory) || !r.pool.unloadOne(gone) {
 			r.pool.mu.Lock()
 			defer r.pool.mu.Unlock()
 			r.counts = false

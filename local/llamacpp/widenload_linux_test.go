@@ -165,7 +165,7 @@ func TestWidened_withinThePool(t *testing.T) {
 			if r.model.need != want {
 				t.Errorf("budget of %d: the model takes %+v, want %+v", budget, r.model.need, want)
 			}
-			p.unloadOne()
+			p.unloadOne(p.unloaded())
 			collect(t, r, tinyRequest("hello"))
 			if sum, _ := p.taken(r.of); sum != want.sum() {
 				t.Errorf("budget of %d: %d are taken after it was loaded again, want %d", budget, sum, want.sum())
