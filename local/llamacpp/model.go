@@ -211,7 +211,7 @@ func contextSize(want, trained int) (int, error) {
 // once, which is 1 MB each for the largest vocabularies.
 func (o *Options) limits(context int) (limits, int) {
 	parallel, prefixes := cmp.Or(o.Parallel, defaultParallel), max(0, cmp.Or(o.Prefixes, defaultPrefixes))
-	most := int(llama.MaxParallelSequences())
+	most := int(llama.MaxParallelSequences()) - 1 // the keeper of a model with a sliding window takes one
 	lim := limits{rows: max(maxRows, parallel), outputs: parallel, cached: min(prefixes, most/4),
 		queue: cmp.Or(o.MaxQueue, defaultQueue)}
 	lim.seqs = min(2*parallel, most-lim.cached)

@@ -57,6 +57,13 @@ func TestModel_refusesImpossibleOptions(t *testing.T) {
 	}
 }
 
+// TestModel_mostAtOnce asks for more sequences than the engine has, of a model that
+// needs one more than others do.
+func TestModel_mostAtOnce(t *testing.T) {
+	m := openTiny(t, tinyModel(t, "gemma3"), Options{ContextSize: 256, Parallel: 1000})
+	collect(t, m, tinyRequest("hello"))
+}
+
 func TestGenerate_repeatsBySeed(t *testing.T) {
 	m := testModel(t, smol, Options{Threads: 1})
 	req := greedy("Tell me about the sea.", 8)
