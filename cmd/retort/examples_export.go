@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -102,8 +104,10 @@ func runExamplesExport(ctx context.Context, c *cli.Context, r *retort) error {
 		return fmt.Errorf("export %q: %w", path, err)
 	}
 	if path != "-" {
+		if !isStream(path) { // first: writing to a pipe that nobody reads ends the process
+			r.keepExport(record)
+		}
 		r.printf("✅ Exported %d %s to %s\n", counts.Written, unitOf(form), path)
-		r.keepExport(record)
 	}
 	restricted, quarantined := out.count()
 	r.noteLeft(counts.LeftOut, restricted, quarantined)
@@ -150,11 +154,26 @@ func unitOf(form forms.Form) string {
 	return "examples"
 }
 
-// exportFile replaces path only when everything has been written.
+// exportFile replaces path only when everything has been written. A stream is written to.
 func exportFile(path string, write func(io.Writer) (forms.Counts, error)) (counts forms.Counts, err error) {
+	if isStream(path) {
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return counts, err
+		}
+		counts, err = write(f)
+		return counts, errors.Join(err, f.Close())
+	}
 	err = files.Replace(path, func(w io.Writer) error {
 		counts, err = write(w)
 		return err
 	})
 	return counts, err
+}
+
+// isStream reports whether path is a pipe or a device, and not a file that can be
+// replaced.
+func isStream(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.Mode().IsRegular() && !info.IsDir()
 }
