@@ -20,20 +20,52 @@ const (
 	maxFooter     = 64 << 20 // bytes
 	maxPage       = 64 << 20 // bytes, unpacked; writers make pages of about 1 MiB
 	maxPageValues = 16 << 20
+	maxPlaces     = 16 << 20 // of columns, below each other and in groups of rows; the library keeps one each
 )
 
 var errLargePage = fmt.Errorf("it has more than %d MiB or %d values", maxPage>>20, maxPageValues)
 
-// checkFooter refuses a footer that cannot be in the file.
+// checkFooter refuses a footer that cannot be in the file, or is made to fill memory.
 func checkFooter(f file) error {
 	var tail [8]byte
 	if _, err := f.ReadAt(tail[:], f.Size()-int64(len(tail))); err != nil {
 		return fmt.Errorf("the table is cut off: %w", err)
 	}
-	if n := int64(binary.LittleEndian.Uint32(tail[:])); n > maxFooter || n > f.Size()-int64(len(tail)) {
+	n := int64(binary.LittleEndian.Uint32(tail[:]))
+	start := f.Size() - int64(len(tail)) - n
+	if n > maxFooter || start < 0 {
 		return fmt.Errorf("the table has a footer of %d bytes, which cannot be", n)
 	}
+	var meta format.FileMetaData
+	r := bufio.NewReaderSize(io.NewSectionReader(f, start, n), 64<<10)
+	if err := thrift.NewDecoder(new(thrift.CompactProtocol).NewReader(r)).Decode(&meta); err != nil {
+		return fmt.Errorf("the table is damaged: %w", err)
+	}
+	if places(meta) > maxPlaces {
+		return errors.New("the table has too many columns, groups of rows, or columns below each other")
+	}
 	return nil
+}
+
+// places sums up, over the columns, how many they are below, and in how many groups
+// of rows they are.
+func places(meta format.FileMetaData) (n int) {
+	var left []int32 // children to come, of each column that the next one is below
+	for _, e := range meta.Schema {
+		n += len(left) + len(meta.RowGroups)
+		if e.NumChildren.V > 0 {
+			left = append(left, e.NumChildren.V)
+			continue
+		}
+		for len(left) > 0 {
+			last := len(left) - 1
+			if left[last]--; left[last] > 0 {
+				break
+			}
+			left = left[:last]
+		}
+	}
+	return n
 }
 
 // errKind: the library takes what a column is called for what it holds, and would

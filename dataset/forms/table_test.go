@@ -12,6 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress"
+	"github.com/parquet-go/parquet-go/encoding/thrift"
+	"github.com/parquet-go/parquet-go/format"
 
 	"retort/dataset"
 	"retort/dataset/forms"
@@ -237,6 +239,25 @@ func TestReader_survivesDamagedTables(t *testing.T) {
 			if n++; n > 1000 {
 				t.Fatalf("byte %d: does not end", at)
 			}
+		}
+	}
+}
+
+// Columns below each other, of which the library would remember all names of each.
+func TestReader_tableOfADeepSchema(t *testing.T) {
+	schema := make(thrift.Slice[format.SchemaElement], 100_000)
+	for i := range schema {
+		schema[i] = format.SchemaElement{Name: "a", RepetitionType: thrift.New(format.Required), NumChildren: thrift.New(int32(1))}
+	}
+	schema[len(schema)-1] = format.SchemaElement{Name: "a", RepetitionType: thrift.New(format.Required), Type: thrift.New(format.Int32)}
+	footer, err := thrift.Marshal(new(thrift.CompactProtocol), &format.FileMetaData{Version: 1, Schema: schema})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := binary.LittleEndian.AppendUint32(append([]byte("PAR1"), footer...), uint32(len(footer)))
+	for _, err := range forms.NewReader(bytes.NewReader(append(text, "PAR1"...)), forms.Auto).All() {
+		if err == nil || !strings.Contains(err.Error(), "too many columns") {
+			t.Errorf("%v, want a refusal", err)
 		}
 	}
 }
