@@ -105,13 +105,22 @@ func ListRuns(dir string) ([]*Run, error) {
 // State returns where the run stands now. A run whose owner died without saying
 // so is interrupted.
 func (r *Run) State() (State, error) {
+	st, err := r.readState()
+	if err != nil || st.Status != StatusRunning || r.locked() {
+		return st, err
+	}
+	// An owner that ended in this moment has said so before it let go.
+	if st, err = r.readState(); err == nil && st.Status == StatusRunning {
+		st.Status, st.PID, st.PIDStart = StatusInterrupted, 0, ""
+		st.Error = cmp.Or(st.Error, "the process that trained it died")
+	}
+	return st, err
+}
+
+func (r *Run) readState() (State, error) {
 	var st State
 	if err := r.readJSON(stateFile, &st); err != nil {
 		return State{}, fmt.Errorf("run %q: %w", r.ID, err)
-	}
-	if st.Status == StatusRunning && !r.locked() {
-		st.Status, st.PID, st.PIDStart = StatusInterrupted, 0, ""
-		st.Error = cmp.Or(st.Error, "the process that trained it died")
 	}
 	return st, nil
 }
