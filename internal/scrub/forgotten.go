@@ -3,7 +3,10 @@ package scrub
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"slices"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"retort/dataset"
@@ -79,17 +82,35 @@ func texts(ex dataset.Example) []string {
 	return out
 }
 
-// forms are a line of text as it is, and as JSON has it where that differs.
+// forms are a line of text as it is, and as JSON has it where that differs: with and
+// without HTML's own characters, and in ASCII alone, as Python writes it.
 func forms(line string) [][]byte {
 	out := [][]byte{[]byte(line)}
-	var quoted bytes.Buffer
-	enc := json.NewEncoder(&quoted)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(line); err != nil { // a string always encodes
-		return out
+	for _, html := range []bool{false, true} {
+		var quoted bytes.Buffer
+		enc := json.NewEncoder(&quoted)
+		enc.SetEscapeHTML(html)
+		if err := enc.Encode(line); err != nil { // a string always encodes
+			return out
+		}
+		inner := bytes.Trim(bytes.TrimSpace(quoted.Bytes()), `"`)
+		out = append(out, inner, ascii(inner))
 	}
-	if inner := bytes.Trim(bytes.TrimSpace(quoted.Bytes()), `"`); !bytes.Equal(inner, out[0]) {
-		out = append(out, inner)
+	slices.SortFunc(out, bytes.Compare)
+	return slices.CompactFunc(out, bytes.Equal)
+}
+
+// ascii escapes all else that stands in a string of JSON.
+func ascii(text []byte) []byte {
+	var out []byte
+	for _, r := range string(text) {
+		if r < utf8.RuneSelf {
+			out = append(out, byte(r))
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			out = fmt.Appendf(out, `\u%04x`, unit)
+		}
 	}
 	return out
 }

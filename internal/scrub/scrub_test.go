@@ -18,7 +18,7 @@ func forgotten() *Forgotten {
 	return Of([]dataset.Example{
 		dataset.Identify(dataset.Example{
 			Messages: []llm.Message{llm.System("Be brief and kind."), llm.User("Where does \"Zoë\" live?\nSay it in one word.")},
-			Response: "in Kenya, they say", Rejected: []string{"in the zoo"}, Candidates: []dataset.Candidate{{Model: "m", Response: "no idea at all"}},
+			Response: "in Kenya, they say", Rejected: []string{"in the zoo"}, Candidates: []dataset.Candidate{{Model: "m", Response: "no idea at all"}, {Model: "m", Response: "<b>so & so\u2028😀</b>"}},
 		}),
 		dataset.Identify(dataset.Example{Messages: []llm.Message{llm.User(" hi ")}, Response: "ok"}),
 	})
@@ -27,16 +27,19 @@ func forgotten() *Forgotten {
 func TestForgotten_Text(t *testing.T) {
 	f := forgotten()
 	for text, want := range map[string]bool{
-		`Where does "Zoë" live?`:             true,
-		`error at 'Say it in one word.' (7)`: true,
-		`{"q":"Where does \"Zoë\" live?"}`:   true,
-		"in Kenya, they say":                 true,
-		"in the zoo":                         true,
-		"no idea at all":                     true,
-		"Be brief and kind.":                 false, // other examples have it too
-		"in Kenya":                           false,
-		"hi, ok":                             false, // too short to tell
-		"":                                   false,
+		`Where does "Zoë" live?`:                             true,
+		`error at 'Say it in one word.' (7)`:                 true,
+		`{"q":"Where does \"Zoë\" live?"}`:                   true,
+		`{"q": "Where does \"Zo\u00eb\" live?"}`:             true, // as Python has it
+		`["<b>so & so\u2028\ud83d\ude00</b>"]`:               true,
+		`["\u003cb\u003eso \u0026 so\u2028😀\u003c/b\u003e"]`: true, // as Go has it
+		"in Kenya, they say":                                 true,
+		"in the zoo":                                         true,
+		"no idea at all":                                     true,
+		"Be brief and kind.":                                 false, // other examples have it too
+		"in Kenya":                                           false,
+		"hi, ok":                                             false, // too short to tell
+		"":                                                   false,
 	} {
 		if got := f.Text([]byte(text)); got != want {
 			t.Errorf("Text(%q) = %t", text, got)
