@@ -192,8 +192,12 @@ func TestFinetune_aGateCutShortIsDoneAnew(t *testing.T) {
 		}
 	}
 	out, err := Finetune(ctx, b.Deps, opts)
-	if !errors.Is(err, context.Canceled) || b.open != 0 {
+	var hinted interface{ Hint() string }
+	if !errors.Is(err, context.Canceled) || !errors.Is(err, ErrInterrupted) || b.open != 0 {
 		t.Fatalf("error %v, %d models left open", err, b.open)
+	}
+	if !errors.As(err, &hinted) || !strings.Contains(hinted.Hint(), "runs resume "+out.Run) {
+		t.Errorf("%v does not say how to go on", err)
 	}
 	if out, err = Resume(t.Context(), b.Deps, out.Run, nil); err != nil || !out.Promoted {
 		t.Errorf("outcome %+v, %v", out, err)

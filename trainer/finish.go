@@ -14,7 +14,12 @@ import (
 // Every step finds out by itself whether it was done before.
 func (d Deps) finish(ctx context.Context, run *Run, report func(Progress)) (Outcome, error) {
 	out := Outcome{Run: run.ID, Examples: len(run.Data.Examples), Dropped: len(run.Data.Dropped)}
-	fail := func(err error) (Outcome, error) { return out, fmt.Errorf("run %q: %w", run.ID, err) }
+	fail := func(err error) (Outcome, error) {
+		if cause := ctx.Err(); cause != nil && errors.Is(err, cause) {
+			return out, &interruptedError{run: run.ID, step: out.Result.Steps, cause: cause}
+		}
+		return out, fmt.Errorf("run %q: %w", run.ID, err)
+	}
 	plan, err := run.readPlan()
 	if err != nil {
 		return fail(err)
