@@ -6,6 +6,7 @@ import (
 	"iter"
 	"math"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -106,6 +107,7 @@ func (s *Store) item(ex Example, now time.Time) (item, error) {
 	if err != nil {
 		return item{}, err
 	}
+	ex.Source.Models = slices.Clone(ex.Source.Models) // the sums ask for them when the caller has gone on
 	return item{digest, ex, payload}, nil
 }
 

@@ -108,6 +108,26 @@ func TestStore_Stats_areKeptUpToDate(t *testing.T) {
 	}
 }
 
+// Who has called Put may use its slices again, while the sums are still to be made.
+func TestStore_Put_keepsNoSliceForTheSums(t *testing.T) {
+	s, err := Open(t.TempDir(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	models := []string{"first"}
+	ex := testExample(1)
+	ex.Source.Models = models
+	it, err := s.item(ex, ex.CreatedAt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	models[0] = "second"
+	if got := it.example.Source.Models[0]; got != "first" {
+		t.Errorf("model %q, want that of the call", got)
+	}
+}
+
 // endsLate is a context that ends when the sums of a store are known.
 type endsLate struct {
 	context.Context
