@@ -161,6 +161,9 @@ func replaceByBackup(ctx context.Context, dir, path string, tail journal.FileTai
 	if err := s.claim(); err != nil {
 		return err
 	}
+	if err := checkEmpty(dir); err != nil { // it was free for a moment
+		return err
+	}
 	entries := func(yield func(journal.Entry, error) bool) {
 		for e, err := range journal.ReadFile(ctx, path) {
 			if err == nil && e.Position != 0 && newest[e.Position] != e.Change {
@@ -178,6 +181,18 @@ func replaceByBackup(ctx context.Context, dir, path string, tail journal.FileTai
 		return err
 	}
 	return adopt(dir)
+}
+
+// checkEmpty refuses a closed store in which something was ever stored.
+func checkEmpty(dir string) error {
+	j, err := journal.Open(filepath.Join(dir, journalDir))
+	if err != nil {
+		return asDamage(err)
+	}
+	if j.Last() > 0 {
+		err = fmt.Errorf("the store in %q: %w", dir, ErrNotEmpty)
+	}
+	return errors.Join(err, j.Close())
 }
 
 // newestIn returns the last change of each position in a backup, of which none may

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/dgraph-io/badger/v4"
+
+	"retort/dataset/journal"
 )
 
 // tampered makes a store of five examples, the second of them rated, and lets
@@ -188,5 +190,30 @@ func TestStore_Verify_isThorough(t *testing.T) {
 				t.Errorf("Verify: %+v, %v; want %q", report, err, test.want)
 			}
 		})
+	}
+}
+
+// Another process may have stored something since Restore looked.
+func TestReplaceByBackup_looksAgain(t *testing.T) {
+	dir, path := t.TempDir(), filepath.Join(t.TempDir(), "retort.backup")
+	s, err := Open(dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Put(t.Context(), testExample(1)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Backup(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	tail, err := journal.ReadFileTail(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := replaceByBackup(t.Context(), dir, path, tail, map[uint64]uint64{1: 1}); !errors.Is(err, ErrNotEmpty) {
+		t.Errorf("%v, want ErrNotEmpty", err)
 	}
 }
