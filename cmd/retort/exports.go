@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	"retort/dataset"
@@ -122,9 +123,12 @@ func (r *retort) exportsOf(gone *scrub.Forgotten) (list []*exportRecord, err err
 
 // changed says what became of the exported file, "" if it is as it was written.
 func (e *exportRecord) changed() (string, error) {
+	if info, err := os.Stat(e.Path); err == nil && !info.Mode().IsRegular() {
+		return "was changed since", nil
+	}
 	sum, err := files.SHA256(e.Path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		return "is no longer there", nil
 	case err != nil:
 		return "", err
