@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -26,11 +25,12 @@ type variations struct {
 	writer ensemble.Member
 	want   int // for each seed
 
-	mu    sync.Mutex // guards what follows
-	file  *os.File
-	seeds map[string][]string // what was thought up, by the seed's digest
-	known clean.Texts
-	drops map[string]int // what was not taken, by reason
+	mu     sync.Mutex // guards what follows
+	file   durableFile
+	broken error               // what kept a line from the disk: nothing is added after it
+	seeds  map[string][]string // what was thought up, by the seed's digest
+	known  clean.Texts
+	drops  map[string]int // what was not taken, by reason
 }
 
 // variationsLine is a line of the file: what came of one seed.
@@ -58,7 +58,9 @@ func openVariations(dir string, writer ensemble.Member, want int, tasks []task) 
 		v.take(l)
 		return nil
 	})
-	v.file = f
+	if err == nil {
+		v.file = f
+	}
 	return v, err
 }
 
@@ -166,11 +168,14 @@ func (v *variations) add(seed task, texts []string) (int, error) {
 		}
 		l.Questions = append(l.Questions, text)
 	}
+	if v.broken != nil {
+		return 0, v.broken
+	}
 	line, err := json.Marshal(l)
 	if err == nil {
 		err = addLine(v.file, line)
 	}
-	if err == nil {
+	if v.broken = err; err == nil {
 		v.take(l)
 	}
 	return len(l.Questions), err

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"retort/ensemble"
@@ -125,6 +126,14 @@ func TestVariations_failures(t *testing.T) {
 	v.file.Close()
 	if a := v.write(t.Context(), seed); a.fatal == nil || len(v.seeds) != 0 {
 		t.Errorf("with a file that cannot be written: %+v", a)
+	}
+	v = openTestVariations(t, t.TempDir(), &llmtest.Script{Answers: []string{"Who?", "When?"}}, seed)
+	disk := &fullFile{room: 10}
+	v.file = disk
+	v.write(t.Context(), seed)
+	disk.room = 1 << 20 // half a line is there: nothing may follow it
+	if a := v.write(t.Context(), seed); !errors.Is(a.fatal, syscall.ENOSPC) || len(v.seeds) != 0 {
+		t.Errorf("after the disk was full: %+v", a)
 	}
 	v = openTestVariations(t, t.TempDir(), uncounted{&llmtest.Script{Answers: []string{"Who?"}}}, seed)
 	if a := v.write(t.Context(), seed); a.err != nil || a.entry.Cost != v.most(seed) {
