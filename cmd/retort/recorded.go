@@ -7,7 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
+	"io"
 	"iter"
 	"os"
 	"sync"
@@ -60,12 +60,15 @@ func openRecording(path string) (*recording, error) {
 }
 
 // read takes in all whole lines and returns where they end.
-func (rec *recording) read(f fs.File) (end int64, err error) {
+func (rec *recording) read(f io.Reader) (end int64, err error) {
 	lines := bufio.NewReader(f)
 	for n := 1; ; n++ {
 		line, err := lines.ReadBytes('\n')
+		if err == io.EOF {
+			return end, nil // the last line may be cut short
+		}
 		if err != nil {
-			return end, nil // the end, or a line that was cut short
+			return 0, err
 		}
 		var u utterance
 		if err := json.Unmarshal(line, &u); err != nil || u.Key == "" {

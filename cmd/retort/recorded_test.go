@@ -2,9 +2,12 @@ package main
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"testing/iotest"
 
 	"retort/llm"
 	"retort/llm/llmtest"
@@ -71,6 +74,16 @@ func TestRecording_goesOnWhereItWasBrokenOff(t *testing.T) {
 	}
 	if _, err := openRecording(path); err == nil {
 		t.Error("a file that is no recording was taken for one")
+	}
+}
+
+// A file that cannot be read to its end must not be cut off there.
+func TestRecording_unreadable(t *testing.T) {
+	bad := errors.New("bad sector")
+	f := io.MultiReader(strings.NewReader(`{"key":"a"}`+"\n"), iotest.ErrReader(bad))
+	rec := &recording{said: map[string]utterance{}}
+	if end, err := rec.read(f); !errors.Is(err, bad) {
+		t.Errorf("ends at %d, %v", end, err)
 	}
 }
 
