@@ -66,9 +66,10 @@ func (r *retort) benchSides(ctx context.Context, c *cli.Context) (s *benchSides,
 	if s.engine, err = r.engine(); err != nil {
 		return nil, err
 	}
+	opened := s // an error returns another
 	defer func() {
 		if err != nil {
-			s.close()
+			opened.close()
 		}
 	}()
 	if lib, err := llamacpp.Find(r.engineDirs()...); err == nil {
