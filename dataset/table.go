@@ -118,11 +118,11 @@ func readTable(path string, compression options.CompressionType, yield func(entr
 	if err != nil {
 		return err
 	}
+	defer f.Close(-1) // closes the table too; DecrRef would delete the file
 	t, err := table.OpenTable(f, table.Options{ReadOnly: true, Compression: compression, BlockSize: blockSize, ChkMode: options.OnBlockRead})
 	if err != nil {
 		return fmt.Errorf("%q: %w", path, err)
 	}
-	defer t.Close(-1) // DecrRef would delete the file
 	it := t.NewIterator(table.NOCACHE)
 	defer it.Close()
 	for it.Rewind(); it.Valid(); it.Next() {
