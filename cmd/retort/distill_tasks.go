@@ -78,7 +78,7 @@ func readTasks(in io.Reader, name string, plain task) (taskList, error) {
 		if len(line) == 0 && err == nil {
 			continue
 		}
-		if parse == nil {
+		if parse == nil && len(line) > 0 { // a long one may begin with blanks
 			parse = map[bool]func([]byte, task) (task, error){true: jsonTask, false: textTask}[line[0] == '{']
 		}
 		var t task

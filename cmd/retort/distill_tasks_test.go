@@ -108,3 +108,10 @@ func FuzzReadTasks(f *testing.F) {
 		}
 	})
 }
+
+func TestReadTasks_longBlankLine(t *testing.T) {
+	list, err := readTasks(strings.NewReader(strings.Repeat(" ", maxTaskLine+1)+"\nWhy?\n"), "-", task{})
+	if err != nil || len(list.tasks) != 1 || len(list.bad) != 1 || list.bad[0].Line != 1 {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
