@@ -171,7 +171,10 @@ func openInput(ctx context.Context, path string, stdin io.Reader) (io.ReadCloser
 	case info.Mode().IsRegular(): // tables and archives are read at any place
 		return sizedFile{io.NewSectionReader(f, 0, info.Size()), f}, info.Size(), nil
 	default:
-		return f, -1, nil
+		return struct {
+			io.Reader
+			io.Closer
+		}{interruptible(ctx, f), f}, -1, nil
 	}
 	return nil, 0, errors.Join(err, f.Close())
 }
