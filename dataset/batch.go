@@ -17,7 +17,7 @@ type batch struct {
 	entries []journal.Entry   // the changes, in order
 	added   []Example         // for the tally: examples as they will be
 	removed []Example         // and as they were
-	index   map[string]uint64 // positions of new examples, by digest
+	index   map[string]uint64 // positions of new examples, by digest; 0 for those that were removed
 
 	// inFlight is a group that txn does not see. Changes that read do not meet one.
 	inFlight *batch
@@ -27,7 +27,7 @@ type batch struct {
 // is nowhere.
 func (b *batch) position(digest []byte) (uint64, error) {
 	if b.inFlight != nil {
-		if position := b.inFlight.index[string(digest)]; position != 0 {
+		if position, changed := b.inFlight.index[string(digest)]; changed {
 			return position, nil
 		}
 	}
@@ -49,12 +49,18 @@ func (b *batch) add(digest []byte, ex Example, payload []byte) error {
 	if err := b.txn.Set(key, raw); err != nil {
 		return err
 	}
+	b.moved(digest, b.state.Positions)
+	b.added = append(b.added, ex)
+	return b.set(b.state.Positions, payload)
+}
+
+// moved remembers the position of an example for the next group, which does not see
+// this one in Badger yet.
+func (b *batch) moved(digest []byte, position uint64) {
 	if b.index == nil {
 		b.index = map[string]uint64{}
 	}
-	b.index[string(digest)] = b.state.Positions
-	b.added = append(b.added, ex)
-	return b.set(b.state.Positions, payload)
+	b.index[string(digest)] = position
 }
 
 // replace stores a new version of an example that is there already.

@@ -252,3 +252,57 @@ func TestCommitter_failsOneOfAGroup(t *testing.T) {
 		t.Errorf("%d examples, want 6", n)
 	}
 }
+
+// What a group in flight has forgotten is new to the next one, which does not see that
+// in Badger yet.
+func TestBatch_positionOfTheForgotten(t *testing.T) {
+	s, err := Open(t.TempDir(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.Put(t.Context(), testExample(1), testExample(2)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.arrived(); err != nil {
+		t.Fatal(err)
+	}
+	flying, next := s.newBatch(state{Positions: 2, Changes: 2}), s.newBatch(state{})
+	defer flying.txn.Discard()
+	defer next.txn.Discard()
+	next.inFlight = flying
+	it, err := s.item(testExample(3), testExample(3).CreatedAt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := flying.add(it.digest, it.example, it.payload); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int{1, 3} { // stored before, and in the same group
+		if n, err := s.forget(flying, []string{Identify(testExample(n)).ID}); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	for n, want := range map[int]uint64{1: 0, 2: 2, 3: 0} {
+		if got, err := next.position(identity(testExample(n))); got != want || err != nil {
+			t.Errorf("example %d is at %d, %v; want %d", n, got, err, want)
+		}
+	}
+}
+
+// Whoever changes their mind at once has the example back.
+func TestStore_Put_rightAfterForget(t *testing.T) {
+	s, err := Open(t.TempDir(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for i := range 50 {
+		if n, err := s.Put(t.Context(), testExample(1)); n != 1 || err != nil {
+			t.Fatalf("Put = %d, %v the %d. time, want 1", n, err, i+1)
+		}
+		if n, err := s.Forget(t.Context(), Identify(testExample(1)).ID); n != 1 || err != nil {
+			t.Fatalf("Forget = %d, %v the %d. time, want 1", n, err, i+1)
+		}
+	}
+}

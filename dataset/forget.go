@@ -82,6 +82,7 @@ func (b *batch) remove(rec stored, ex Example, why goneWhy) error {
 	if err := b.txn.Delete(indexKey(digest)); err != nil {
 		return err
 	}
+	b.moved(digest, 0)
 	b.state.Gone++
 	b.removed = append(b.removed, ex)
 	return b.supersede(rec, gone{why}.encode())
