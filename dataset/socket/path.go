@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"time"
 
@@ -16,6 +17,9 @@ import (
 
 // Path is where the socket of the store in dir lies.
 func Path(dir string) string { return filepath.Join(dir, "socket") }
+
+// elsewhere begins the name of a folder for temporary files that a socket lies in.
+const elsewhere = "retort-"
 
 // maxAddress is how many bytes the address of a socket may take on every system:
 // 104 on a Mac, with the zero byte.
@@ -37,7 +41,7 @@ func listen(path string) (l net.Listener, remove func(), err error) {
 			return l, func() { os.Remove(path) }, nil
 		}
 	}
-	dir, err := os.MkdirTemp("", "retort-") // mode 0700
+	dir, err := os.MkdirTemp("", elsewhere) // mode 0700
 	if err != nil {
 		return nil, nil, err
 	}
@@ -55,23 +59,35 @@ func listen(path string) (l net.Listener, remove func(), err error) {
 	return l, func() { os.Remove(path); os.RemoveAll(dir) }, nil
 }
 
-// clear removes what a dead process left at path.
+// clear removes what a dead process left at path. Somebody who answers at another
+// address serves another store, of which this folder is a copy, and is left alone.
 func clear(path string) error {
 	address, err := addressOf(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err == nil {
-		if conn, err := net.DialTimeout("unix", address, time.Second); err == nil {
+		conn, err := net.DialTimeout("unix", address, time.Second)
+		switch {
+		case err == nil && address == path:
 			conn.Close()
 			return fmt.Errorf("socket %q: %w", path, syscall.EADDRINUSE)
-		}
-		if address != path {
+		case err == nil:
+			conn.Close()
+		case address != path && isElsewhere(address):
 			os.Remove(address)
 			os.Remove(filepath.Dir(address)) // made for it alone; stays if it is not empty
 		}
 	}
 	return os.Remove(path)
+}
+
+// isElsewhere reports whether address is of a socket in a folder as listen makes one:
+// nothing else is removed because a file names it.
+func isElsewhere(address string) bool {
+	info, err := os.Lstat(address)
+	return err == nil && info.Mode()&fs.ModeSocket != 0 && filepath.Base(address) == "socket" &&
+		strings.HasPrefix(filepath.Base(filepath.Dir(address)), elsewhere)
 }
 
 // bind makes a socket that its owner alone may connect to. The folder must be

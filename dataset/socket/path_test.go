@@ -115,6 +115,33 @@ func TestServe_leavesTheLivingAlone(t *testing.T) {
 	mustPut(t, c, newExample(1))
 }
 
+// A folder may be somebody else's, or the copy of one whose store is served from
+// elsewhere at this moment.
+func TestServe_believesNoAddress(t *testing.T) {
+	file := filepath.Join(shortTemp(t), "socket")
+	if err := os.WriteFile(file, []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	other := storeDir(t)
+	theirs, _ := served(t, other, held(t, other))
+	for what, address := range map[string]string{"a file": file, "another store's": Path(other)} {
+		dir := storeDir(t)
+		if err := os.WriteFile(Path(dir), []byte(address), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := held(t, dir)
+		_, c := served(t, dir, s)
+		mustPut(t, c, newExample(1))
+		checkThere(t, s, 1)
+		if _, err := os.Lstat(address); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if st, err := theirs.store.Stats(t.Context()); err != nil || st.Total != 0 {
+		t.Errorf("the other store has %d examples, %v", st.Total, err)
+	}
+}
+
 func TestDial_noProcess(t *testing.T) {
 	if _, err := Dial(t.Context(), Path(t.TempDir())); !errors.Is(err, ErrUnreachable) {
 		t.Errorf("%v, want ErrUnreachable", err)
