@@ -169,6 +169,33 @@ func TestCheck_namesWhatIsLost(t *testing.T) {
 	}
 }
 
+// What is intact on one side is not lost because something else on that side is damaged.
+func TestCheck_takesWhatIsIntactAnywhere(t *testing.T) {
+	dir := closedStore(t, 200)
+	lines := filepath.Join(dir, "journal", "000001.jsonl")
+	tables, err := filepath.Glob(filepath.Join(dir, "badger", "*.sst"))
+	if err != nil || len(tables) != 1 {
+		t.Fatal(tables, err)
+	}
+	damage := func(path string, share float64) {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		flip(t, path, int64(share*float64(info.Size())))
+	}
+	damage(lines, 0.2) // they have the examples in one order
+	damage(tables[0], 0.5)
+	damage(lines, 0.8)
+	found, err := dataset.Check(t.Context(), dir, dataset.CheckOptions{Repair: true})
+	if err != nil || !found.Repaired || len(found.Lost) > 0 || found.Examples != 200 {
+		t.Fatalf("Check: %+v, %v; want all of 200 examples", found, err)
+	}
+	if left := list(t, open(t, dir), dataset.Filter{}); len(left) != 200 {
+		t.Errorf("%d examples are left, want 200", len(left))
+	}
+}
+
 // The store is the same, bit for bit, when it is built from its journal.
 func TestCheck_rebuildsFromTheJournalAlone(t *testing.T) {
 	dir, want := livedInStore(t)

@@ -9,7 +9,6 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"retort/dataset/journal"
 	"retort/internal/files"
@@ -127,11 +126,7 @@ func keyOf(e journal.Entry) string {
 // the journal, and the IDs that the index knows by position.
 func (c *checker) fromTables() (newer map[string]journal.Entry, ids map[uint64]string) {
 	newer, ids = map[string]journal.Entry{}, map[uint64]string{}
-	_, wrong, _ := compareSeal(c.dir) // without a seal, all tables are tried
-	damaged := func(name string) bool {
-		return slices.ContainsFunc(wrong, func(w fileError) bool { return w.name == name })
-	}
-	for e := range tableRecords(c.dir, damaged) {
+	for e := range tableRecords(c.dir) {
 		if e.key[0] == indexPrefix {
 			if position, err := decodeIndex(e.key, e.raw); err == nil {
 				ids[position] = idPrefix + hex.EncodeToString(e.key[1:])

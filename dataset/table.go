@@ -88,32 +88,34 @@ func checkTable(path string) error {
 	return nil
 }
 
-// tableRecords yields the newest record of each key in the tables of a Badger that
-// is not opened, as far as they are readable, in no order. skip leaves tables out.
-func tableRecords(dir string, skip func(name string) bool) iter.Seq[entry] {
+// tableRecords yields the records in the tables of a Badger that is not opened, as far
+// as they are readable, in no order, and some of them twice.
+func tableRecords(dir string) iter.Seq[entry] {
 	return func(yield func(entry) bool) {
 		paths, _ := filepath.Glob(filepath.Join(dir, badgerDir, "*.sst")) // the pattern is right
 		for _, path := range paths {
-			if skip(badgerDir+"/"+filepath.Base(path)) || checkTable(path) != nil {
+			if checkTable(path) != nil {
 				continue
 			}
 			going := true
 			for _, compression := range []options.CompressionType{options.None, options.Snappy} { // Snappy: before format 2
-				_ = guard(func() error { // what cannot be read is lost, and counted as such
-					return readTable(path, compression, func(e entry) bool {
-						going = yield(e)
-						return going
+				for _, direction := range []int{0, table.REVERSED} { // each goes up to what is damaged
+					_ = guard(func() error { // what cannot be read is lost, and counted as such
+						return readTable(path, compression, direction, func(e entry) bool {
+							going = yield(e)
+							return going
+						})
 					})
-				})
-				if !going {
-					return
+					if !going {
+						return
+					}
 				}
 			}
 		}
 	}
 }
 
-func readTable(path string, compression options.CompressionType, yield func(entry) bool) error {
+func readTable(path string, compression options.CompressionType, direction int, yield func(entry) bool) error {
 	f, err := z.OpenMmapFile(path, os.O_RDONLY, 0)
 	if err != nil {
 		return err
@@ -123,7 +125,7 @@ func readTable(path string, compression options.CompressionType, yield func(entr
 	if err != nil {
 		return fmt.Errorf("%q: %w", path, err)
 	}
-	it := t.NewIterator(table.NOCACHE)
+	it := t.NewIterator(table.NOCACHE | direction)
 	defer it.Close()
 	for it.Rewind(); it.Valid(); it.Next() {
 		const deleted = 1 // badger's bitDelete
