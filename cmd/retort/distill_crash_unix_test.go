@@ -9,8 +9,10 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -234,5 +236,29 @@ func TestDistill_killed_varying(t *testing.T) {
 	notKept := tasks / 10
 	if code != exitOK || v.Variations != 2*tasks || v.Kept != 3*tasks-notKept || v.Unvaried != 0 || k.till.total() > v.CostUSD+v.Reserved+1e-9 {
 		t.Errorf("exit status %d, charged $%.5f: %+v", code, k.till.total(), v)
+	}
+}
+
+// TestDistill_hungUp closes the terminal of a run: what is paid for is waited for.
+func TestDistill_hungUp(t *testing.T) {
+	if signal.Ignored(syscall.SIGHUP) {
+		t.Skip("this process and those that it starts do not hear of it")
+	}
+	k := newKilled(t, 500)
+	cmd := k.command(1)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	<-k.till.reached
+	for range 2 { // the shell and the system both say so
+		if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := cmd.Wait(); cmd.ProcessState.ExitCode() != exitInterrupted {
+		t.Errorf("it ended with %v", err)
+	}
+	if l := k.ledger(); l.lost != 0 || l.spent == 0 {
+		t.Errorf("$%g is spent, and what came of $%g is not known", l.spent, l.lost)
 	}
 }

@@ -12,13 +12,18 @@ import (
 
 func main() { os.Exit(run()) }
 
-// run is main without the exit. The first interrupt asks the work to stop and
-// tidy up; the second one ends the process at once.
+// run is main without the exit. The first interrupt, or the end of the terminal, asks
+// the work to stop and tidy up; the second interrupt ends the process at once.
 func run() int {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(50) // the memory is for models
 	}
-	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // by nohup
+		signals = append(signals, syscall.SIGHUP)
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) // shell and system both send it: only the first counts
+	}
+	ctx, cancel := signal.NotifyContext(context.Background(), signals...)
 	defer cancel()
 	context.AfterFunc(ctx, cancel)
 	p := &program{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.LookupEnv}
