@@ -173,6 +173,14 @@ func replaceByBackup(ctx context.Context, dir, path string, tail journal.FileTai
 				return
 			}
 		}
+		// What newest and entries are of must be what tail is of.
+		now, err := journal.ReadFileTail(path)
+		if err == nil && now != tail {
+			err = errors.New("the backup was written to meanwhile")
+		}
+		if err != nil {
+			yield(journal.Entry{}, err)
+		}
 	}
 	if err := rebuild(ctx, dir, tail.Last, entries); err != nil {
 		return err

@@ -217,3 +217,51 @@ func TestReplaceByBackup_looksAgain(t *testing.T) {
 		t.Errorf("%v, want ErrNotEmpty", err)
 	}
 }
+
+// The backup may be added to while it is restored.
+func TestReplaceByBackup_changedMeanwhile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "retort.backup")
+	s, err := Open(t.TempDir(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var tails [2]journal.FileTail
+	for i := range tails {
+		if _, err := s.Put(t.Context(), testExample(i)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Backup(t.Context(), path); err != nil {
+			t.Fatal(err)
+		}
+		if tails[i], err = journal.ReadFileTail(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	newest, err := newestIn(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []uint64{0, 2} {
+		dir := t.TempDir()
+		made, err := Open(dir, Options{})
+		if err == nil {
+			err = made.Close()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := replaceByBackup(t.Context(), dir, path, tails[i], newest); (err == nil) != (want > 0) {
+			t.Errorf("by tail %d: %v", i, err)
+		}
+		if made, err = Open(dir, Options{}); err != nil {
+			t.Fatal(err)
+		}
+		if st, err := made.foundState(); err != nil || st.Changes != want {
+			t.Errorf("by tail %d: %d changes, %v; want %d", i, st.Changes, err, want)
+		}
+		if err := made.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
