@@ -22,12 +22,13 @@ const (
 	maxTemplate = 256 << 10 // bytes of source
 	maxTag      = 4 << 10   // bytes of one tag
 	maxGrowth   = 1024      // factor by which one expression may lengthen a value
+	maxJoined   = 128       // values that one expression puts beside each other
 )
 
 // Bounds of one rendering.
 const (
 	renderSteps = 50_000
-	renderDepth = 32 // macros that call each other
+	renderDepth = 32 // macros that call each other, and blocks within each other
 	renderTime  = 2 * time.Second
 	renderBytes = 16 << 20  // of output, beside what the messages hold
 	renderValue = 256 << 10 // of one value, beside what the messages hold
@@ -50,6 +51,7 @@ func guardJinja(source string) (string, error) {
 		return "", err
 	}
 	var out strings.Builder
+	var g jinjaGuard
 	for _, t := range tags {
 		if t.text != "" {
 			fmt.Fprintf(&out, "%s{%%set retort__=retort__step(%d)%%}", t.text, len(t.text))
@@ -61,13 +63,36 @@ func guardJinja(source string) (string, error) {
 			return "", fmt.Errorf("%w in the tag %.60q", err, strings.TrimSpace(t.body))
 		}
 		t.body = ownFilters(t.body)
-		out.WriteString(guardTag(t))
+		out.WriteString(g.tag(t))
 	}
 	return out.String(), nil
 }
 
-// guardTag writes a tag with what measures it.
-func guardTag(t jinjaTag) string {
+// jinjaGuard numbers the macros and blocks that a value is made of, so that the end
+// of one is told from that of another which was left by a break.
+type jinjaGuard struct {
+	last int
+	open []int // those whose end is yet to come
+}
+
+func (g *jinjaGuard) enter() string {
+	g.last++
+	g.open = append(g.open, g.last)
+	return fmt.Sprintf("{%%set retort__=retort__enter(%d)%%}", g.last)
+}
+
+func (g *jinjaGuard) leave() string {
+	n := len(g.open) - 1
+	if n < 0 {
+		return "" // the compiler says so
+	}
+	id := g.open[n]
+	g.open = g.open[:n]
+	return fmt.Sprintf("{%%set retort__=retort__leave(%d)%%}", id)
+}
+
+// tag writes a tag with what measures it.
+func (g *jinjaGuard) tag(t jinjaTag) string {
 	if t.kind == '{' {
 		return "{{retort__out(" + t.body + ")}}"
 	}
@@ -81,12 +106,13 @@ func guardTag(t jinjaTag) string {
 			}
 			return "{%" + name + "=retort__keep(" + holder + "," + value + ")%}"
 		}
+		return tag + g.enter()
 	case "for":
 		return tag + "{%set retort__=retort__step(0)%}"
 	case "macro", "call":
-		return tag + "{%set retort__=retort__enter()%}"
-	case "endmacro", "endcall":
-		return "{%set retort__=retort__leave()%}" + tag
+		return tag + g.enter()
+	case "endmacro", "endcall", "endset":
+		return g.leave() + tag
 	}
 	return tag
 }
@@ -106,11 +132,14 @@ func vetTag(body string) error {
 	if len(body) > maxTag {
 		return fmt.Errorf("%d bytes, want at most %d,", len(body), maxTag)
 	}
-	if keyword(body) == "raw" {
-		return errors.New("raw block")
+	if k := keyword(body); k == "raw" || k == "filter" { // nothing would measure what is in them
+		return errors.New(k + " block")
 	}
 	tokens := jinjaTokens.FindAllString(body, -1)
-	growth := 1
+	growth := joined(tokens)
+	if growth > maxJoined {
+		return fmt.Errorf("more than %d values", maxJoined)
+	}
 	for i, t := range tokens {
 		called := i > 0 && (tokens[i-1] == "." || tokens[i-1] == "|")
 		if strings.HasPrefix(t, "__") { // Python's own attributes, by which templates break out elsewhere
@@ -123,7 +152,7 @@ func vetTag(body string) error {
 			if called {
 				return errors.New("function " + t)
 			}
-		case "replace", "join", "indent", "tojson":
+		case "replace", "join", "indent", "tojson", "escape", "e":
 			if !called {
 				continue
 			}
@@ -132,12 +161,42 @@ func vetTag(body string) error {
 				return fmt.Errorf("%s %w", t, err)
 			}
 			growth *= factor
+			if t == "tojson" || t == "escape" || t == "e" { // a quote is two, and those again
+				growth *= 2
+			}
+		case "list", "split":
+			if called {
+				growth *= parted(tokens[i+1:])
+			}
 		}
 		if growth > maxGrowth {
 			return errors.New("growth without bound")
 		}
 	}
 	return nil
+}
+
+// joined returns how many values an expression puts beside each other at most.
+func joined(tokens []string) int {
+	n := 1
+	for i, t := range tokens[:max(0, len(tokens)-1)] {
+		if strings.Contains("~+,:", t) && !isLiteral(tokens[i+1]) {
+			n++
+		}
+	}
+	return n
+}
+
+func isLiteral(token string) bool { return strings.ContainsAny(token[:1], `'"0123456789`) }
+
+// parted returns how much longer a text may get that is made a list and written
+// out, by quotes and commas around each of its parts. tokens come after the name of
+// what makes it one: a list is of characters, unless it is parted at a longer text.
+func parted(tokens []string) int {
+	if len(tokens) > 2 && tokens[0] == "(" && isLiteral(tokens[1]) && len(tokens[1]) >= len("'----'") {
+		return 2
+	}
+	return 5
 }
 
 // growthOf returns how much longer a value may get by a call whose name comes
@@ -149,6 +208,9 @@ func growthOf(tokens []string) (int, error) {
 	var texts []string
 	factor := 1
 	for i := 1; i < len(tokens); i++ {
+		if factor > maxGrowth {
+			return 0, errors.New("by numbers that are too large")
+		}
 		switch t := tokens[i]; {
 		case t == ")":
 			if len(texts) == 2 { // the text to replace, and the one in its place
@@ -178,8 +240,16 @@ func growthOf(tokens []string) (int, error) {
 // renderBudget is what is left of the bounds of one rendering.
 type renderBudget struct {
 	steps, depth, bytes int
-	value               int // bytes of one value
+	value               int         // bytes of one value
+	open                []openBlock // that have begun and go on
 	deadline            time.Time
+}
+
+// openBlock is a macro or block by its number, and what was left of bytes when it
+// began.
+type openBlock struct {
+	id    int64
+	bytes int
 }
 
 var errBudget = errors.New("it does not come to an end")
@@ -202,6 +272,30 @@ func (b *renderBudget) spend(bytes int) error {
 		return errBudget
 	}
 	return nil
+}
+
+// enter begins a macro or block.
+func (b *renderBudget) enter(id int64) error {
+	b.depth--
+	b.open = append(b.open, openBlock{id, b.bytes})
+	return b.spend(0)
+}
+
+// leave ends a macro or block, and those in it that a break has left. What was made
+// of it is a value, which must be small enough.
+func (b *renderBudget) leave(id int64) error {
+	for n := len(b.open) - 1; n >= 0; n-- {
+		o := b.open[n]
+		b.open, b.depth = b.open[:n], b.depth+1
+		if o.id != id {
+			continue
+		}
+		if o.bytes-b.bytes > b.value {
+			break
+		}
+		return nil
+	}
+	return errBudget
 }
 
 // measure returns v if it is small enough, and does not hold within it the
@@ -233,13 +327,11 @@ func (b *renderBudget) functions() map[string]jinja.Value {
 		guardPrefix + "step": define("step", func(args []jinja.Value) (jinja.Value, error) {
 			return jinja.None(), b.spend(int(args[0].AsInt()))
 		}),
-		guardPrefix + "enter": define("enter", func([]jinja.Value) (jinja.Value, error) {
-			b.depth--
-			return jinja.None(), b.spend(0)
+		guardPrefix + "enter": define("enter", func(args []jinja.Value) (jinja.Value, error) {
+			return jinja.None(), b.enter(args[0].AsInt())
 		}),
-		guardPrefix + "leave": define("leave", func([]jinja.Value) (jinja.Value, error) {
-			b.depth++
-			return jinja.None(), nil
+		guardPrefix + "leave": define("leave", func(args []jinja.Value) (jinja.Value, error) {
+			return jinja.None(), b.leave(args[0].AsInt())
 		}),
 		"range":    define("range", boundedRange),
 		jsonFilter: jinja.NewCallable(jsonFilter, toJSON),

@@ -72,6 +72,8 @@ func TestTemplate_findsBuiltins(t *testing.T) {
 // or the whole process. Each is refused, at the latest while it renders.
 func TestTemplate_hostile(t *testing.T) {
 	double := func(times int, what string) string { return strings.Repeat(what, times) }
+	quotes := "{% set x = '\"' %}" + double(17, "{% set x = x ~ x %}")
+	long := "{% for i in range(9999) %}" + double(1000, "a") + "{% endfor %}"
 	for name, source := range map[string]string{
 		"long loop":           "{% for i in range(999999999) %}x{% endfor %}",
 		"range down":          "{% for i in range(0, -999999999, -1) %}x{% endfor %}",
@@ -92,6 +94,17 @@ func TestTemplate_hostile(t *testing.T) {
 		"replace":             "{% set x = messages[0].content %}{{ x.replace('', x) }}",
 		"replace chain":       "{{ messages[0].content" + double(9, " | replace('a', 'aaaaaaaa')") + " }}",
 		"join":                "{{ messages[0].content | join(messages[0].content) }}",
+		"tojson chain":        quotes + "{{ x" + double(30, " | tojson") + " }}",
+		"escape chain":        quotes + "{{ x" + double(900, " | e") + " }}",
+		"list chain":          quotes + "{{ x" + double(30, " | list | string") + " }}",
+		"split chain":         "{% set x = \"'\" %}" + double(17, "{% set x = x ~ x %}") + "{{ " + double(30, "(") + "x" + double(30, ".split(\"'\") | string)") + " }}",
+		"filter blocks":       quotes + double(30, "{% filter tojson %}") + "{{ x }}" + double(30, "{% endfilter %}"),
+		"long sum":            quotes + "{{ x" + double(1000, " ~ x") + " }}",
+		"long sum, replaced":  quotes + "{{ (x" + double(100, " ~ x") + ") | replace('\"', '" + double(900, "a") + "') }}",
+		"many numbers":        quotes + "{{ x | indent(1024" + double(6, ", 1024") + ")" + double(9, " | replace('\"', '\"\"\"\"\"\"\"\"')") + " }}",
+		"long macro":          "{% macro f() %}" + long + "{% endmacro %}{{ f() | replace('a', '" + double(900, "a") + "') }}",
+		"long block":          "{% set x %}" + long + "{% endset %}{{ x | replace('a', '" + double(900, "a") + "') }}",
+		"long macro, broken":  "{% macro f() %}" + long + "{% for i in range(1) %}{% set x %}{% break %}{% endset %}{% endfor %}{% endmacro %}{{ f() | replace('a', '" + double(900, "a") + "') }}",
 		"itself in a list":    "{% set l = [] %}{% if l.append(l) %}{% endif %}{{ l }}",
 		"itself in a field":   "{% set n = namespace() %}{% set n.x = n %}{% if n | string %}{% endif %}",
 		"itself, by a list":   "{% set n = namespace() %}{% set l = [n] %}{% set n.x = l %}{% if n == n %}{% endif %}",
@@ -195,4 +208,18 @@ func FuzzTemplate(f *testing.F) {
 			t.Errorf("took %v", d)
 		}
 	})
+}
+
+// TestTemplate_blocks renders what is measured when it ends.
+func TestTemplate_blocks(t *testing.T) {
+	tmpl, err := newTemplate("{% macro f(n) %}<{{ n }}{% if n %}{{ f(n - 1) }}{% endif %}>{% endmacro %}"+
+		"{% set x %}a{% set y %}b{{ f(1) }}{% endset %}{{ y }}{{ y }}{% endset %}[{{ x }}]"+
+		"{% for i in range(9) %}{% set z %}{% if i == 2 %}{% break %}{% endif %}{{ i }}{% endset %}{{ z }}{% endfor %}", "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := tmpl.prompt([]llm.Message{llm.User("hi")})
+	if want := "[ab<1<0>>b<1<0>>]01"; text != want || err != nil {
+		t.Errorf("%q, error %v, want %q", text, err, want)
+	}
 }
