@@ -46,6 +46,10 @@ type Options struct {
 	Promote         bool   // put the model in use if it passes
 	Selection       any    // how Examples were chosen: kept with the run as JSON; nil if not known
 	OnProgress      func(Progress)
+
+	// Confirm is called once the run is on disk, where those that forget find it, and
+	// before it is trained. Its error ends all and takes the run away. It may be nil.
+	Confirm func(context.Context) error
 }
 
 // Outcome is what a fine-tuning came to.
@@ -85,6 +89,11 @@ func Finetune(ctx context.Context, d Deps, opts Options) (Outcome, error) {
 		report = func(Progress) {}
 	}
 	run, err := d.prepare(ctx, opts, report)
+	if err == nil && opts.Confirm != nil {
+		if err = opts.Confirm(ctx); err != nil {
+			err = errors.Join(err, os.RemoveAll(run.Dir))
+		}
+	}
 	if err != nil {
 		return Outcome{}, fmt.Errorf("fine-tune %q: %w", opts.Base, err)
 	}

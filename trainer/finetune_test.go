@@ -243,6 +243,24 @@ func TestFinetune_refusesBeforeTraining(t *testing.T) {
 	}
 }
 
+func TestFinetune_notConfirmed(t *testing.T) {
+	b := newBench(t)
+	opts := b.options("student", true)
+	gone := errors.New("gone meanwhile")
+	opts.Confirm = func(context.Context) error {
+		if runs, err := ListRuns(b.RunsDir); err != nil || len(runs) != 1 || status(t, runs[0]) != StatusPrepared {
+			t.Errorf("%d runs, %v, want the one that is prepared", len(runs), err)
+		}
+		return gone
+	}
+	if _, err := Finetune(t.Context(), b.Deps, opts); !errors.Is(err, gone) {
+		t.Errorf("error %v", err)
+	}
+	if runs, err := ListRuns(b.RunsDir); err != nil || len(runs) > 0 {
+		t.Errorf("%d runs are left, %v", len(runs), err)
+	}
+}
+
 func TestResume_refuses(t *testing.T) {
 	b := newBench(t)
 	if _, err := Resume(t.Context(), b.Deps, "nothing", nil); !errors.Is(err, ErrNoRun) {
