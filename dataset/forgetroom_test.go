@@ -3,8 +3,11 @@ package dataset
 import (
 	"errors"
 	"math"
+	"os"
 	"sync/atomic"
 	"testing"
+
+	"retort/dataset/journal"
 )
 
 // Without room to write the store anew, whoever forgets is told so, others are not
@@ -99,5 +102,20 @@ func TestOpen_cannotFinishForgetting(t *testing.T) {
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// What could not be written anew whole does not stay on a disk that may be full of it.
+func TestRebuild_leavesNothingUnfinished(t *testing.T) {
+	dir := t.TempDir()
+	full := errors.New("the disk is full")
+	entries := func(yield func(journal.Entry, error) bool) {
+		_ = yield(journal.Entry{Change: 1, Data: []byte("{}")}, nil) && yield(journal.Entry{}, full)
+	}
+	if err := rebuild(t.Context(), dir, 2, entries); !errors.Is(err, full) {
+		t.Errorf("error %v, want that of the entries", err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("%v is left, %v", left, err)
 	}
 }

@@ -30,10 +30,21 @@ func rebuild(ctx context.Context, dir string, last uint64, entries iter.Seq2[jou
 	if err := os.RemoveAll(next); err != nil {
 		return err
 	}
+	if err := fill(ctx, next, last, entries); err != nil {
+		_ = os.RemoveAll(next) // the disk may be full of it; else the next Open does so
+		return err
+	}
+	return files.Write(filepath.Join(next, completeFile), nil)
+}
+
+// fill makes the files of a store in the folder next, and sees to it that they are on
+// disk.
+func fill(ctx context.Context, next string, last uint64, entries iter.Seq2[journal.Entry, error]) error {
 	if err := os.MkdirAll(filepath.Join(next, badgerDir), 0o700); err != nil {
 		return err
 	}
-	db, err := badger.Open(badgerOptions(filepath.Join(next, badgerDir), &badgerLog{}).WithSyncWrites(false))
+	log := &badgerLog{}
+	db, err := badger.Open(badgerOptions(filepath.Join(next, badgerDir), log).WithSyncWrites(false))
 	if err != nil {
 		return err
 	}
@@ -44,13 +55,14 @@ func rebuild(ctx context.Context, dir string, last uint64, entries iter.Seq2[jou
 	} else {
 		w.batch.Cancel()
 	}
-	if err := errors.Join(err, guard(db.Close)); err != nil {
+	err = errors.Join(err, guard(db.Close))
+	if err == nil {
+		err = log.since(0)
+	}
+	if err != nil {
 		return asDamage(err)
 	}
-	if err := syncFiles(filepath.Join(next, badgerDir)); err != nil {
-		return err
-	}
-	return files.Write(filepath.Join(next, completeFile), nil)
+	return syncFiles(filepath.Join(next, badgerDir))
 }
 
 // rewriter puts into Badger what passes through it on its way to the journal.
