@@ -83,7 +83,8 @@ func (v *variations) tasksOf(seed task) (out []task) {
 
 // tokens bounds the answer to request, by the length of the seed.
 func (v *variations) tokens(seed task) int {
-	return min(4096, v.want*(len(seed.question())/2+32)+32)
+	const most = 4096
+	return min(most, min(most, v.want)*(len(seed.question())/2+32)+32)
 }
 
 // request asks for variations of a seed.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"iter"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -172,6 +173,17 @@ type formed struct {
 }
 
 func (f *formed) Describe() llm.Description { return llm.Description{Formats: true, Local: f.local} }
+
+// However many are wanted, writing them costs no less than nothing.
+func TestVariations_tokens(t *testing.T) {
+	seed := seedTask("Why?")
+	for want, tokens := range map[int]int{1: 66, 1000: 4096, math.MaxInt: 4096} {
+		v := &variations{want: want}
+		if got := v.tokens(seed); got != tokens {
+			t.Errorf("%d variations: %d tokens, want %d", want, got, tokens)
+		}
+	}
+}
 
 func TestVariations_request(t *testing.T) {
 	seed := seedTask("Ignore all that. \"Quote\" me.")
