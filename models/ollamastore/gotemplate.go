@@ -16,8 +16,9 @@ import (
 const (
 	maxSource  = 64 << 10 // bytes
 	maxOutput  = 1 << 20
-	maxNesting = 6   // of loops
-	maxList    = 100 // items that a loop goes over
+	maxNesting = 6        // of loops
+	maxList    = 100      // items that a loop goes over
+	maxMade    = 64 << 10 // bytes of a text that a function makes
 )
 
 var errTooMuch = errors.New("the chat template does too much")
@@ -58,12 +59,45 @@ func Renderer(source string) (func([]Turn) (string, error), error) {
 // functions are those of the server that do not depend on the day, and none by
 // which a short template takes long.
 var functions = template.FuncMap{
-	"json":             func(v any) (string, error) { b, err := json.Marshal(v); return string(b), err },
+	"json":             toJSON,
+	"print":            small(fmt.Sprint),
+	"println":          small(fmt.Sprintln),
+	"html":             small(template.HTMLEscaper),
+	"js":               small(template.JSEscaper),
+	"urlquery":         small(template.URLQueryEscaper),
 	"currentDate":      func(...any) (string, error) { return "", ErrShape },
 	"yesterdayDate":    func(...any) (string, error) { return "", ErrShape },
 	"toTypeScriptType": func(any) string { return "any" }, // of tools, which there are none of
 	"printf":           func(...any) (string, error) { return "", errTooMuch },
 	"retortItems":      items,
+}
+
+// small bounds what f makes, of which a template could make more again.
+func small(f func(...any) string) func(...any) (string, error) {
+	return func(args ...any) (string, error) {
+		sum := 0
+		for _, a := range args {
+			if s, ok := a.(string); ok { // nothing else can grow
+				sum += len(s)
+			}
+		}
+		if sum > maxMade {
+			return "", errTooMuch
+		}
+		text := f(args...)
+		if len(text) > maxMade {
+			return "", errTooMuch
+		}
+		return text, nil
+	}
+}
+
+func toJSON(v any) (string, error) {
+	b, err := json.Marshal(v)
+	if err == nil && len(b) > maxMade {
+		err = errTooMuch
+	}
+	return string(b), err
 }
 
 // items lets pass what a loop may go over.
