@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -234,6 +235,28 @@ func TestRegistry_refusesHostileManifest(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// A model may lie on another disk, with a link in its place.
+func TestRegistry_List_followsLinks(t *testing.T) {
+	dir, elsewhere := t.TempDir(), filepath.Join(t.TempDir(), "moved")
+	r := open(t, dir)
+	addBase(t, r, "base", 1)
+	if err := os.Rename(r.Dir("base"), elsewhere); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(elsewhere, r.Dir("base")); err != nil {
+		t.Skip("no links here:", err)
+	}
+	if got := ids(t, r); !slices.Equal(got, []string{"base"}) {
+		t.Errorf("%q, want the model behind the link", got)
+	}
+	if err := r.Remove("base"); err != nil {
+		t.Fatal(err)
+	}
+	if got := ids(t, r); len(got) > 0 {
+		t.Errorf("%q is left", got)
 	}
 }
 

@@ -67,7 +67,7 @@ func (r *Registry) List() ([]Manifest, error) {
 	var list []Manifest
 	var faults []error
 	for _, e := range entries {
-		if !e.IsDir() || !ValidID(e.Name()) {
+		if !ValidID(e.Name()) || !isDir(filepath.Join(r.dir, e.Name())) {
 			continue
 		}
 		m, err := r.Get(e.Name())
@@ -79,6 +79,13 @@ func (r *Registry) List() ([]Manifest, error) {
 		}
 	}
 	return list, errors.Join(faults...)
+}
+
+// isDir reports whether path is a folder, or a link to one: models may lie on another
+// disk.
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // Get returns the manifest of the model id. The error wraps ErrNotFound if
