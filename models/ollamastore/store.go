@@ -96,15 +96,24 @@ func (s *Store) List() ([]Info, error) {
 	var faults []error
 	for _, r := range refs {
 		info, err := s.info(r, refs)
+		if errors.Is(err, fs.ErrNotExist) && s.has(r) { // the server may have put another in its place
+			info, err = s.info(r, refs)
+		}
 		switch {
 		case err == nil:
 			list = append(list, info)
-		case !errors.Is(err, fs.ErrNotExist): // removed meanwhile
+		case s.has(r): // else it was removed meanwhile
 			faults = append(faults, err)
 		}
 	}
 	slices.SortFunc(list, func(a, b Info) int { return cmp.Compare(a.Name, b.Name) })
 	return list, errors.Join(faults...)
+}
+
+// has reports whether the manifest of r is there.
+func (s *Store) has(r ref) bool {
+	_, err := s.root.Stat(r.path())
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 func (s *Store) info(r ref, all []ref) (Info, error) {

@@ -196,6 +196,17 @@ func TestStore_hostile(t *testing.T) {
 	}
 }
 
+// TestStore_listNamesWhatIsNotWhole lacks a file that a manifest names.
+func TestStore_listNamesWhatIsNotWhole(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir, "h/library/good/latest", llama, layer{"model", "GGUF"})
+	write(t, filepath.Join(dir, "manifests/h/library/bad/latest"), `{"config":{"digest":"sha256:`+strings.Repeat("a", 64)+`","size":2},"layers":[]}`)
+	list, err := open(t, dir).List()
+	if len(list) != 1 || list[0].Name != "good:latest" || err == nil || !strings.Contains(err.Error(), "bad:latest") {
+		t.Errorf("list %+v, error %v, want the good one and what is wrong with the bad one", list, err)
+	}
+}
+
 func TestStore_strayFiles(t *testing.T) {
 	dir := t.TempDir()
 	put(t, dir, "h/library/good/latest", llama, layer{"model", "GGUF"})
