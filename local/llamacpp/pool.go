@@ -35,7 +35,7 @@ func (p *Pool) Open(ctx context.Context, path string, opts Options) (*Resident, 
 	if err := opts.check(ctx, path); err != nil {
 		return nil, fmt.Errorf("open model: %w", err)
 	}
-	r := &Resident{pool: p, path: path, opts: opts}
+	r := &Resident{pool: p, path: path, opts: opts, loading: make(chan struct{}, 1)}
 	if host, _, err := estimate(path, opts, false); err == nil {
 		r.need = host
 	}

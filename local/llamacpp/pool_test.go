@@ -246,6 +246,31 @@ func TestPool_waitsForWhatIsBeingUnloaded(t *testing.T) {
 	}
 }
 
+// TestResident_cancelledWhileAnotherLoads waits for a model that another request
+// is bringing back into memory.
+func TestResident_cancelledWhileAnotherLoads(t *testing.T) {
+	p := testEngine(t).NewPool(0)
+	defer p.Close()
+	r, err := p.Open(t.Context(), tinyModel(t, "llama"), tinyOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !p.unloadOne(p.unloaded()) {
+		t.Fatal("the model is not idle")
+	}
+	r.loading <- struct{}{} // as the other one does
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := llm.Collect(ctx, r, tinyRequest("hello")); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want context.Canceled", err)
+	}
+	<-r.loading
+	collect(t, r, tinyRequest("hello"))
+	if !p.unloadOne(p.unloaded()) {
+		t.Error("the model is not idle after its requests")
+	}
+}
+
 func TestResident_passesTheExam(t *testing.T) {
 	p := testEngine(t).NewPool(0)
 	t.Cleanup(func() { _ = p.Close() })

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"sync"
 
 	"retort/llm"
 )
@@ -20,7 +19,7 @@ type Resident struct {
 	id   string
 	what llm.Description
 
-	loading sync.Mutex // held by the one request that loads the model
+	loading chan struct{} // holds one token while a request loads the model, or Close ends it
 
 	// Of the pool's mutex.
 	model  *Model // nil while unloaded
@@ -45,8 +44,13 @@ var (
 func (r *Resident) use(ctx context.Context) (*Model, func(), error) {
 	m := r.pin()
 	if m == nil {
-		r.loading.Lock()
-		defer r.loading.Unlock()
+		select {
+		case <-ctx.Done():
+			r.unpin()
+			return nil, nil, ctx.Err()
+		case r.loading <- struct{}{}:
+		}
+		defer func() { <-r.loading }()
 		if m = r.loaded(); m == nil {
 			var err error
 			if m, err = r.load(ctx); err != nil {
@@ -116,8 +120,8 @@ func (r *Resident) options() Options {
 
 // Close gives the model's memory back and takes it out of the pool.
 func (r *Resident) Close() error {
-	r.loading.Lock()
-	defer r.loading.Unlock()
+	r.loading <- struct{}{}
+	defer func() { <-r.loading }()
 	r.pool.forget(r)
 	r.pool.mu.Lock()
 	m := r.model
