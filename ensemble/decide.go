@@ -139,13 +139,13 @@ func (q *query) result(i int) MemberResult {
 	p, m := q.parts[i], q.members[i]
 	r := MemberResult{Model: m.Model.ID(), Quality: m.weight(), Latency: p.latency, Err: p.err,
 		Skipped: p.state == notAsked || p.state == cut, Samples: len(p.candidates)}
+	r.Usage = usageOf(p.candidates).Add(p.lost)
+	r.CostUSD = m.cost(r.Usage)
 	if len(p.candidates) == 0 {
 		return r
 	}
 	top, share := q.stand(i)
 	r.Answer, r.key, r.Share, r.Score = top.Text, top.Key, share, top.Score
-	r.Usage = usageOf(p.candidates)
-	r.CostUSD = m.cost(r.Usage)
 	return r
 }
 

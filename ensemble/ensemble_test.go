@@ -126,6 +126,28 @@ func TestBestOfN(t *testing.T) {
 	}
 }
 
+// An answer that did not come to its end, as of a small model that turns in circles,
+// has to be of a much better member to be preferred to one that did.
+func TestQuery_unendedAnswersCountLess(t *testing.T) {
+	for _, s := range []ensemble.Strategy{ensemble.BestOfN, ensemble.Weighted, ensemble.Cascade} {
+		for _, tc := range []struct {
+			unended, ended float64 // quality
+			want           string
+		}{{8, 7, "blue"}, {9.9, 4, "and on and "}} {
+			e, err := ensemble.New(s, ensemble.Member{Model: script("a", "and on and on and on"), Quality: tc.unended},
+				ensemble.Member{Model: script("b", "blue"), Quality: tc.ended})
+			if err != nil {
+				t.Fatal(err)
+			}
+			req := ask("what colour is the sky?")
+			req.Sampling.MaxOutputTokens = 3
+			if out, err := e.Query(t.Context(), req); err != nil || out.Answer != tc.want {
+				t.Errorf("%s of quality %g and %g: %q, %v; want %q", s, tc.unended, tc.ended, out.Answer, err, tc.want)
+			}
+		}
+	}
+}
+
 func TestQuery_failures(t *testing.T) {
 	offline := errors.New("offline")
 	out, err := query(t, ensemble.BestOfN,

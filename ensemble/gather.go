@@ -22,6 +22,7 @@ type part struct {
 	candidates []Candidate
 	spread     map[string]float64 // by key: the member's own distribution, if it is known
 	reserved   float64            // US dollars set aside until the cost is known
+	lost       llm.Usage          // of whole answers that do not count
 	latency    time.Duration
 	err        error
 }
@@ -125,9 +126,15 @@ func (q *query) take(d delivery) {
 	p.state, p.latency, p.err = done, d.latency, d.err
 	q.spent += q.members[d.member].cost(usageOf(p.candidates)) - p.reserved
 	if d.err != nil {
-		p.candidates, p.spread = nil, nil // half a vote would be a biased one
+		p.drop() // half a vote would be a biased one
 	}
 	slices.SortFunc(p.candidates, func(a, b Candidate) int { return a.Sample - b.Sample })
+}
+
+// drop takes back what a member said. It is to be paid for all the same.
+func (p *part) drop() {
+	p.lost = usageOf(p.candidates)
+	p.candidates, p.spread = nil, nil
 }
 
 // drain marks the members that are still at work as cut and waits, but not
@@ -159,7 +166,8 @@ func (q *query) drain(box <-chan delivery, open int) {
 func (q *query) tooLate() {
 	for i := range q.parts {
 		if p := &q.parts[i]; p.state == cut {
-			p.state, p.candidates, p.spread = done, nil, nil
+			p.drop()
+			p.state = done
 			p.err = fmt.Errorf("no answer within %s: %w", q.opts.Timeout, context.DeadlineExceeded)
 		}
 	}

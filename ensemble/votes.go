@@ -41,6 +41,10 @@ type tally struct {
 	open   float64            // of votes that may still come
 }
 
+// unended is what a vote for an answer that did not come to its end counts: it may
+// have been on the way to a good one, or turn in circles.
+const unended = 0.5
+
 // count gives the candidates their members' votes, each member's spread over its
 // samples so that it does not gain by speaking more often. Of a member that was cut short,
 // the samples that were not waited for count as its others let expect; of one
@@ -68,7 +72,11 @@ func (q *query) count(w weighing) tally {
 			continue
 		}
 		for _, c := range p.candidates {
-			t.weight[c.Key] += vote / n
+			part := vote / n
+			if !c.whole() {
+				part *= unended
+			}
+			t.weight[c.Key] += part
 		}
 		if left := n - float64(len(p.candidates)); p.state == cut && left < n {
 			t.foresee(p.candidates, vote*left/n)
