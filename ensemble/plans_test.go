@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -392,5 +393,31 @@ func TestBest_prefersWholeAnswersOfEquals(t *testing.T) {
 	}
 	if out, err := e.Query(t.Context(), req); err != nil || out.Answer != "It is blue" || out.FinishReason != llm.FinishStop {
 		t.Errorf("%q (%s), %v; want the answer that came to its end", out.Answer, out.FinishReason, err)
+	}
+}
+
+// secondFails answers once, at a price, and fails from then on.
+type secondFails struct{ asked int }
+
+func (*secondFails) ID() string { return "second-fails" }
+
+func (m *secondFails) Generate(context.Context, llm.Request) iter.Seq2[llm.Event, error] {
+	return func(yield func(llm.Event, error) bool) {
+		if m.asked++; m.asked > 1 {
+			yield(nil, errors.New("offline"))
+			return
+		}
+		_ = yield(llm.Text{Delta: "green"}, nil) &&
+			yield(llm.Done{FinishReason: llm.FinishStop, Usage: llm.Usage{OutputTokens: 7, CostUSD: 0.5}}, nil)
+	}
+}
+
+func TestQuery_failedMembersCost(t *testing.T) {
+	out, err := query(t, ensemble.Vote, ensemble.Member{Model: script("a", "blue")}, ensemble.Member{Model: &secondFails{}, Samples: 2})
+	if err != nil || out.Answer != "blue" || out.Members[1].Err == nil || out.Members[1].Samples != 0 {
+		t.Fatalf("%q, error %v, members %+v", out.Answer, err, out.Members)
+	}
+	if out.CostUSD != 0.5 || out.Members[1].CostUSD != 0.5 || out.Members[1].Usage.OutputTokens != 7 {
+		t.Errorf("cost $%g, of members %+v; the answer before the failure is to be paid", out.CostUSD, out.Members)
 	}
 }
