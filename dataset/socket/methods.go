@@ -23,9 +23,11 @@ func (s *Store) Get(ctx context.Context, id string) (ex dataset.Example, err err
 // were stored meanwhile are among the rest, and damage may be reported again.
 func (s *Store) All(ctx context.Context, f dataset.Filter) iter.Seq2[dataset.Example, error] {
 	return func(yield func(dataset.Example, error) bool) {
-		last, found := "", 0
-		err := s.do(ctx, unanswered, func(h holder) error {
+		last, found, lost := "", 0, false
+		again := func(err error) bool { return !lost && unanswered(err) } // where the place is lost, the holder is not
+		err := s.do(ctx, again, func(h holder) error {
 			rest, behind := f, last == ""
+			var passed error // over; in the end, why the sequence ended before it was behind
 			if !behind {
 				rest.Limit = 0 // it counts those from the beginning
 			}
@@ -34,7 +36,7 @@ func (s *Store) All(ctx context.Context, f dataset.Filter) iter.Seq2[dataset.Exa
 					return err
 				}
 				if !behind {
-					behind = ex.ID == last
+					behind, passed = ex.ID == last, err
 					continue
 				}
 				if err == nil {
@@ -45,10 +47,10 @@ func (s *Store) All(ctx context.Context, f dataset.Filter) iter.Seq2[dataset.Exa
 					return nil
 				}
 			}
-			if !behind {
-				return fmt.Errorf("read examples: %w, and example %q, up to which they were read, is none of them any more", ErrLost, last)
+			if lost = !behind; lost && passed == nil {
+				passed = fmt.Errorf("read examples: %w, and example %q, up to which they were read, is none of them any more", ErrLost, last)
 			}
-			return nil
+			return passed
 		})
 		if err != nil {
 			yield(dataset.Example{}, err)

@@ -155,6 +155,47 @@ func TestStore_goesOnWithTheNextHolder(t *testing.T) {
 	}
 }
 
+// fading is a holder that ends when it has given one example.
+type fading struct {
+	holder
+	ended func()
+}
+
+func (f *fading) All(context.Context, dataset.Filter) iter.Seq2[dataset.Example, error] {
+	return func(yield func(dataset.Example, error) bool) {
+		if yield(newExample(1), nil) {
+			f.ended()
+			yield(dataset.Example{}, ErrLost)
+		}
+	}
+}
+
+func (*fading) Close() error { return nil }
+
+// Where the next holder does not get as far as the examples were read, that is an
+// error, and no reason to leave that holder: it is this process.
+func TestStore_losesItsPlace(t *testing.T) {
+	for name, want := range map[string]error{"forgotten": ErrLost, "canceled": context.Canceled} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			s := &Store{dir: storeDir(t), patience: 50 * time.Millisecond, holder: &fading{ended: func() {
+				if want == context.Canceled {
+					cancel()
+				}
+			}}}
+			defer shut(t, s)
+			if err := lastError(s.All(ctx, dataset.Filter{})); !errors.Is(err, want) {
+				t.Errorf("%v, want %v", err, want)
+			}
+			mustPut(t, s, newExample(2))
+			if !s.Held() {
+				t.Error("not held")
+			}
+		})
+	}
+}
+
 // What the server was doing for a caller who is gone must end.
 func TestServer_endsWithTheCaller(t *testing.T) {
 	ignore := goleak.IgnoreCurrent()
