@@ -21,9 +21,13 @@ func Write(path string, data []byte) error {
 }
 
 // Replace gives the file at path what write writes: on disk and all at once, or
-// not at all. Its mode stays, or is 0600 where there was none. What a crash leaves
-// beside it has its name, with a number and .tmp behind it.
+// not at all. Its mode stays, or is 0600 where there was none. A link at path stays,
+// too, and what it leads to is replaced. What a crash leaves beside the file has its
+// name, with a number and .tmp behind it.
 func Replace(path string, write func(io.Writer) error) error {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, filepath.Base(path)+".*.tmp")
 	if err != nil {

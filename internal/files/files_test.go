@@ -93,6 +93,34 @@ func TestReplace_mode(t *testing.T) {
 	}
 }
 
+// Settings may be kept elsewhere, with a link where they are looked for.
+func TestReplace_followsLinks(t *testing.T) {
+	dir := t.TempDir()
+	link, file := filepath.Join(dir, "link"), filepath.Join(dir, "elsewhere", "file")
+	if err := os.Mkdir(filepath.Dir(file), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte("old"), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join("elsewhere", "file"), link); err != nil {
+		t.Skip("no links here:", err)
+	}
+	if err := Write(link, []byte("new")); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Lstat(link)
+	if err != nil || info.Mode()&os.ModeSymlink == 0 {
+		t.Errorf("the link is %v now, %v", info.Mode(), err)
+	}
+	if data, err := os.ReadFile(file); string(data) != "new" || err != nil {
+		t.Errorf("the file holds %q, %v", data, err)
+	}
+	if left, _ := os.ReadDir(filepath.Dir(file)); len(left) != 1 {
+		t.Errorf("%v beside the file", left)
+	}
+}
+
 func TestReplace_noFolder(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "none", "file")
 	err := Write(path, nil)
