@@ -101,7 +101,8 @@ def arguments(job, visited, changes):
         gradient_accumulation_steps=t.gradient_accumulation,
         learning_rate=t.learning_rate,
         lr_scheduler_type="constant_with_warmup" if t.schedule == "constant" else t.schedule,
-        warmup_steps=math.ceil(t.warmup_ratio * steps),
+        # The first of them learns nothing, its rate is 0: all of a run that has but one step.
+        warmup_steps=min(math.ceil(t.warmup_ratio * steps), steps - 1),
         weight_decay=t.weight_decay,
         save_steps=t.checkpoint_steps,
         save_total_limit=2,

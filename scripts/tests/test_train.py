@@ -48,6 +48,11 @@ class TrainTest(unittest.TestCase):
         self.assertEqual(steps[-1]["tokens"], 8 * sum(len(ids) for ids, _ in fixtures.rows()))
         self.assertEqual(max(e["learning_rate"] for e in steps), 5e-3)
 
+    def test_learns_in_a_run_of_one_step(self):
+        _, events = train(fixtures.directory(fixtures.job(train={"epochs": 1}), count=3))
+        (step,) = [e for e in events if e["event"] == "step"]
+        self.assertEqual((step["steps"], step["learning_rate"]), (1, 5e-3))
+
     def test_a_resumed_run_gives_the_same_adapter_bit_for_bit(self):
         value = fixtures.job(lora={"dropout": 0.1}, train={"gradient_accumulation": 2, "batch_size": 2})
         whole, parts = fixtures.directory(value), fixtures.directory(value)
