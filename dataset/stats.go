@@ -117,15 +117,15 @@ func (s *Store) Stats(ctx context.Context) (Stats, error) {
 	return st, err
 }
 
-// count reads all examples.
+// count reads all examples, within a call.
 func (s *Store) count(ctx context.Context) (*tally, error) {
 	t := newTally()
 	var firstErr error
-	for ex, err := range s.All(ctx, Filter{}) {
+	for ex, err := range decoded(s.scanWithin(ctx), stored.example) {
 		if err == nil {
 			t.add(ex)
 		} else if firstErr == nil {
-			firstErr = err
+			firstErr = fmt.Errorf("read examples: %w", err)
 		}
 	}
 	return t, firstErr

@@ -107,6 +107,13 @@ func (s *Store) scan(ctx context.Context) iter.Seq2[stored, error] {
 			return
 		}
 		defer s.leave()
+		s.scanWithin(ctx)(yield)
+	}
+}
+
+// scanWithin is scan for a call that has entered: Close may have begun since.
+func (s *Store) scanWithin(ctx context.Context) iter.Seq2[stored, error] {
+	return func(yield func(stored, error) bool) {
 		errs := s.log.mark()
 		sn, err := s.snapshot()
 		if err != nil {

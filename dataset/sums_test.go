@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -157,4 +159,43 @@ func TestStore_Stats_whenCancelledAtTheEnd(t *testing.T) {
 	if st, err := s.Stats(endsLate{context.Background(), s}); err == nil && st.Total != 1 {
 		t.Errorf("%d examples and no error, want 1", st.Total)
 	}
+}
+
+// Close waits for the sums that are asked for.
+func TestStore_Stats_whileClosing(t *testing.T) {
+	s, err := Open(t.TempDir(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Put(t.Context(), testExample(1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.arrived(); err != nil {
+		t.Fatal(err)
+	}
+	s.sums.set(nil)
+	holding, release := make(chan struct{}), make(chan struct{})
+	if _, err := s.committer.hand(t.Context(), true, func(*batch) error { close(holding); <-release; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	<-holding
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if st, err := s.Stats(t.Context()); st.Total != 1 || err != nil {
+			t.Errorf("%d examples, %v; want 1", st.Total, err)
+		}
+	})
+	for len(s.committer.queue) == 0 {
+		runtime.Gosched()
+	}
+	wg.Go(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	for s.enter() == nil {
+		s.leave()
+	}
+	close(release)
+	wg.Wait()
 }
