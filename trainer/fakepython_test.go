@@ -80,6 +80,12 @@ func fakePython(resume bool) {
 			spawnGrandchild(arg == "escapes")
 		case "shoot":
 			must(syscall.Kill(os.Getpid(), syscall.SIGKILL))
+		case "die": // of a signal that nothing handles yet
+			var number syscall.Signal
+			fmt.Sscan(arg, &number)
+			signal.Reset(number)
+			must(syscall.Kill(os.Getpid(), number))
+			select {}
 		case "exit":
 			var code int
 			fmt.Sscan(arg, &code)

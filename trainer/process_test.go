@@ -97,6 +97,22 @@ func TestRun_Train_doesNotWaitForWhoLeftTheGroup(t *testing.T) {
 	awaitNobody(t, r)
 }
 
+// TestRun_Train_knowsThatItWasInterrupted: also by how the process ends, where it
+// could not say so, as while Python starts, or was not heard in time.
+func TestRun_Train_knowsThatItWasInterrupted(t *testing.T) {
+	for _, end := range []string{"die 2", "die 15", "exit 130"} {
+		t.Run(end, func(t *testing.T) {
+			r := newRun(t, "step 1", end)
+			if _, err := r.Train(t.Context(), fakeExec(t), nil); !errors.Is(err, ErrInterrupted) || errors.Is(err, context.Canceled) {
+				t.Errorf("error %v, want ErrInterrupted and no cancellation", err)
+			}
+			if got := status(t, r); got != StatusInterrupted {
+				t.Errorf("status %q, want interrupted", got)
+			}
+		})
+	}
+}
+
 // assertGone fails if the grandchild is more than a zombie.
 func assertGone(t *testing.T, r *Run) {
 	t.Helper()

@@ -169,7 +169,7 @@ func (r *Run) watch(ctx context.Context, c *child, ex Exec, log *transcript, onP
 	switch {
 	case c.err == nil && err == nil:
 		return res, nil
-	case interrupted || ctx.Err() != nil:
+	case interrupted || ctx.Err() != nil || diedInterrupted(c.err):
 		return Result{}, &interruptedError{run: r.ID, step: step, cause: ctx.Err()}
 	case c.err == nil:
 		return Result{}, &ProcessError{Run: r.ID, Reason: "python ended without a valid result: " + err.Error(), Log: log.path, Err: err}

@@ -21,6 +21,9 @@ type transcript struct {
 	room  int   // bytes of stdout that may still be added
 }
 
+// exitInterrupted is the status with which run.py ends once it has saved a checkpoint.
+const exitInterrupted = 130
+
 // maxNoise bounds what is kept of stdout, so that a process gone wild does not
 // fill the disk.
 const maxNoise = 1 << 20
@@ -105,6 +108,18 @@ func printable(text string) string {
 		return string(runes[:limit]) + "…"
 	}
 	return text
+}
+
+// diedInterrupted reports whether the process ended by an interrupt, be it before it
+// could handle one: Run.Cancel may come while Python starts.
+func diedInterrupted(err error) bool {
+	exit, ok := err.(*exec.ExitError)
+	if !ok {
+		return false
+	}
+	status, ok := exit.Sys().(syscall.WaitStatus)
+	bySignal := ok && status.Signaled() && (status.Signal() == syscall.SIGINT || status.Signal() == syscall.SIGTERM)
+	return bySignal || exit.ExitCode() == exitInterrupted
 }
 
 // processError says how the process ended and what it said last.
