@@ -124,7 +124,9 @@ func (q *query) take(d delivery) {
 		return
 	}
 	p.state, p.latency, p.err = done, d.latency, d.err
-	q.spent += q.members[d.member].cost(usageOf(p.candidates)) - p.reserved
+	if !costUnknown(p.candidates, d.err) { // else what was set aside stays so
+		q.spent += q.members[d.member].cost(usageOf(p.candidates)) - p.reserved
+	}
 	if d.err != nil {
 		p.drop() // half a vote would be a biased one
 	}
@@ -291,6 +293,18 @@ func (m Member) draw(ctx context.Context, i int, a ask, stride int, give func(sp
 		return errors.Join(ctx.Err(), fmt.Errorf("%d of %d samples: %w", n, a.n, llm.ErrIncomplete))
 	}
 	return nil
+}
+
+// costUnknown reports whether a member may have been charged for more than its
+// answers tell: for one that broke off or came too late, or has no token counts.
+func costUnknown(candidates []Candidate, err error) bool {
+	var late interface{ Timeout() bool }
+	if errors.Is(err, llm.ErrIncomplete) || errors.As(err, &late) && late.Timeout() {
+		return true
+	}
+	return slices.ContainsFunc(candidates, func(c Candidate) bool {
+		return c.Usage.CostUSD <= 0 && (c.Usage.InputTokens <= 0 || c.Usage.OutputTokens < 0)
+	})
 }
 
 func usageOf(candidates []Candidate) (u llm.Usage) {
