@@ -52,7 +52,8 @@ func parseChatGPT(raw []byte) (dataset.Example, error) {
 		return dataset.Example{}, err
 	}
 	var messages []llm.Message
-	var slugs []string // of the model, by message
+	var texts [][]string // of each message
+	var slugs []string   // of the model, by message
 	var cut string
 	for _, m := range branch {
 		if m.internal() {
@@ -67,11 +68,15 @@ func parseChatGPT(raw []byte) (dataset.Example, error) {
 		switch n := len(messages); {
 		case text == "":
 		case n > 0 && messages[n-1].Role == role: // shown as one
-			messages[n-1].Content += "\n\n" + text
+			texts[n-1] = append(texts[n-1], text)
 		default:
-			messages = append(messages, llm.Message{Role: role, Content: text})
+			messages = append(messages, llm.Message{Role: role})
+			texts = append(texts, []string{text})
 			slugs = append(slugs, m.Metadata.Model)
 		}
+	}
+	for i := range messages {
+		messages[i].Content = strings.Join(texts[i], "\n\n")
 	}
 	for len(messages) > 0 && messages[len(messages)-1].Role != llm.RoleAssistant {
 		messages = messages[:len(messages)-1]

@@ -2,7 +2,9 @@ package forms_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -238,5 +240,26 @@ func TestReader_streams(t *testing.T) {
 			break
 		}
 		in.Close()
+	}
+}
+
+// What was said in many pieces is put together once, and not piece by piece.
+func TestReader_chatGPTInManyPieces(t *testing.T) {
+	const pieces = 5000
+	var text strings.Builder
+	text.WriteString(`[{"current_node":"5000","mapping":{"0":{"message":{"author":{"role":"user"},"content":{"content_type":"text","parts":["q"]}}}`)
+	for i := 1; i <= pieces; i++ {
+		fmt.Fprintf(&text, `,"%d":{"parent":"%d","message":{"author":{"role":"assistant"},"content":{"content_type":"text","parts":["%0100d"]}}}`, i, i-1, i)
+	}
+	text.WriteString(`}}]`)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	got, errs := read(text.String(), forms.ChatGPT)
+	runtime.ReadMemStats(&after)
+	if want := pieces*102 - 2; len(errs) > 0 || len(got) != 1 || len(got[0].Response) != want {
+		t.Fatalf("%d examples, %v; want one of %d bytes", len(got), errs, want)
+	}
+	if n := after.TotalAlloc - before.TotalAlloc; n > 200<<20 {
+		t.Errorf("it took %d MiB, for %d KiB", n>>20, text.Len()>>10)
 	}
 }
