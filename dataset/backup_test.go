@@ -211,3 +211,24 @@ func TestRestore_refusesGaps(t *testing.T) {
 		shut(t, open(t, dir))
 	}
 }
+
+// What is numbered as no store does it would be damage, or lost, later on.
+func TestRestore_refusesWrongNumbers(t *testing.T) {
+	data, err := json.Marshal(dataset.Identify(newExample(1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct{ change, last uint64 }{{5, 1}, {0, 1}, {1, 1<<64 - 1}} {
+		path := filepath.Join(t.TempDir(), "retort.backup")
+		entries := func(yield func(journal.Entry, error) bool) {
+			yield(journal.Entry{Change: tc.change, Position: 1, Data: data}, nil)
+		}
+		if err := journal.WriteFile(path, strings.Repeat("0", 32), 0, tc.last, entries); err != nil {
+			t.Fatal(err)
+		}
+		dir := filepath.Join(t.TempDir(), "store")
+		if _, err := dataset.Restore(t.Context(), dir, path); !errors.Is(err, dataset.ErrDamaged) {
+			t.Errorf("change %d of %d: %v, want ErrDamaged", tc.change, tc.last, err)
+		}
+	}
+}

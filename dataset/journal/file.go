@@ -175,8 +175,12 @@ type part struct {
 	number  int
 	inside  bool
 	entries uint64
+	newest  uint64 // change
 	last    uint64
 }
+
+// maxLast is more than the last change of any store: as many can follow upon it.
+const maxLast = 1 << 62
 
 // next says what is wrong with a line where it stands, or "".
 func (p *part) next(l line) string {
@@ -192,9 +196,15 @@ func (p *part) next(l line) string {
 		if l.Entries != p.entries || l.Last < p.last {
 			return fmt.Sprintf("it has %d of %d records", p.entries, l.Entries)
 		}
+		if l.Last < p.newest || l.Last > maxLast {
+			return fmt.Sprintf("its last change is said to be %d", l.Last)
+		}
 		p.inside, p.last = false, l.Last
+	case l.Change == 0:
+		return "it has a record of no change"
 	default:
 		p.entries++
+		p.newest = max(p.newest, l.Change)
 	}
 	return ""
 }
