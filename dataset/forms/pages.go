@@ -21,6 +21,7 @@ const (
 	maxPage       = 64 << 20 // bytes, unpacked; writers make pages of about 1 MiB
 	maxPageValues = 16 << 20
 	maxPlaces     = 16 << 20 // of columns, below each other and in groups of rows; the library keeps one each
+	maxItems      = 1 << 20  // of a list in the footer; the library makes room for all that it says it has
 )
 
 var errLargePage = fmt.Errorf("it has more than %d MiB or %d values", maxPage>>20, maxPageValues)
@@ -38,13 +39,30 @@ func checkFooter(f file) error {
 	}
 	var meta format.FileMetaData
 	r := bufio.NewReaderSize(io.NewSectionReader(f, start, n), 64<<10)
-	if err := thrift.NewDecoder(new(thrift.CompactProtocol).NewReader(r)).Decode(&meta); err != nil {
+	lists := boundedLists{new(thrift.CompactProtocol).NewReader(r), min(n, maxItems)} // an item takes a byte at least
+	if err := thrift.NewDecoder(lists).Decode(&meta); err != nil {
 		return fmt.Errorf("the table is damaged: %w", err)
 	}
 	if places(meta) > maxPlaces {
 		return errors.New("the table has too many columns, groups of rows, or columns below each other")
 	}
 	return nil
+}
+
+// boundedLists reads no list that says it has more items than most.
+type boundedLists struct {
+	thriftReader
+	most int64
+}
+
+type thriftReader interface{ thrift.Reader }
+
+func (r boundedLists) ReadList() (thrift.List, error) {
+	l, err := r.thriftReader.ReadList()
+	if err == nil && int64(l.Size) > r.most {
+		err = fmt.Errorf("a list of %d items, which cannot be", l.Size)
+	}
+	return l, err
 }
 
 // places sums up, over the columns, how many they are below, and in how many groups

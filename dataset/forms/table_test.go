@@ -262,6 +262,18 @@ func TestReader_tableOfADeepSchema(t *testing.T) {
 	}
 }
 
+// A list that says it has more items than there is memory for.
+func TestReader_tableOfALongList(t *testing.T) {
+	version, schema := []byte{0x15, 0x02}, []byte{0x19, 0xfc, 0xff, 0xff, 0xff, 0xff, 0x07} // of 1<<31 - 1
+	footer := append(version, schema...)
+	text := binary.LittleEndian.AppendUint32(append([]byte("PAR1"), footer...), uint32(len(footer)))
+	for _, err := range forms.NewReader(bytes.NewReader(append(text, "PAR1"...)), forms.Auto).All() {
+		if err == nil || !strings.Contains(err.Error(), "a list of 2147483647 items") {
+			t.Errorf("%v, want a refusal", err)
+		}
+	}
+}
+
 func FuzzReader_table(f *testing.F) {
 	var out bytes.Buffer
 	if _, err := write(f.Context(), forms.Parquet, &out, seq(various())); err != nil {
