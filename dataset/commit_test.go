@@ -199,8 +199,12 @@ func TestCommitter_failsOneOfAGroup(t *testing.T) {
 	if _, err := s.Put(t.Context(), testExample(0), testExample(1), testExample(2)); err != nil {
 		t.Fatal(err)
 	}
+	if err := s.arrived(); err != nil { // so that they can be in one group
+		t.Fatal(err)
+	}
 	holding, release := make(chan struct{}), make(chan struct{})
-	first, err := s.committer.hand(t.Context(), false, func(*batch) error { close(holding); <-release; return nil })
+	hold := sync.OnceFunc(func() { close(holding); <-release })
+	first, err := s.committer.hand(t.Context(), false, func(*batch) error { hold(); return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
