@@ -233,7 +233,10 @@ func ReadBackup(ctx context.Context, path string) iter.Seq2[Example, error] {
 			return
 		}
 		for e, err := range journal.ReadFile(ctx, path) {
-			if err == nil && (e.Position == 0 || newest[e.Position] != e.Change || isGone(e.Data)) {
+			if err == nil && (e.Position == 0 || newest[e.Position] != e.Change) {
+				continue
+			}
+			if delete(newest, e.Position); err == nil && isGone(e.Data) {
 				continue
 			}
 			var ex Example
@@ -246,6 +249,9 @@ func ReadBackup(ctx context.Context, path string) iter.Seq2[Example, error] {
 			if !yield(ex, err) || err != nil {
 				return
 			}
+		}
+		if len(newest) > 0 {
+			yield(Example{}, fmt.Errorf("read backup %q: it was written to meanwhile", filepath.Base(path)))
 		}
 	}
 }

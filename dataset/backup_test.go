@@ -1,6 +1,7 @@
 package dataset_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"os"
@@ -230,5 +231,49 @@ func TestRestore_refusesWrongNumbers(t *testing.T) {
 		if _, err := dataset.Restore(t.Context(), dir, path); !errors.Is(err, dataset.ErrDamaged) {
 			t.Errorf("change %d of %d: %v, want ErrDamaged", tc.change, tc.last, err)
 		}
+	}
+}
+
+// asked is a context that does something when it is first asked for its error.
+type asked struct {
+	context.Context
+	do func()
+}
+
+func (a asked) Err() error {
+	a.do()
+	return a.Context.Err()
+}
+
+// What the store has changed is in another place of a backup that it writes anew.
+func TestReadBackup_changedMeanwhile(t *testing.T) {
+	path, next := filepath.Join(t.TempDir(), "retort.backup"), filepath.Join(t.TempDir(), "next")
+	data, err := json.Marshal(dataset.Identify(newExample(1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, change := range map[string]uint64{path: 1, next: 2} {
+		entries := func(yield func(journal.Entry, error) bool) {
+			yield(journal.Entry{Change: change, Position: 1, Data: data}, nil)
+		}
+		if err := journal.WriteFile(path, strings.Repeat("0", 32), 0, change, entries); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change := sync.OnceFunc(func() {
+		raw, err := os.ReadFile(next)
+		if err == nil {
+			err = os.WriteFile(path, raw, 0o600)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	n, last := 0, error(nil)
+	for _, last = range dataset.ReadBackup(asked{t.Context(), change}, path) {
+		n++
+	}
+	if n != 1 || last == nil || !strings.Contains(last.Error(), "meanwhile") {
+		t.Errorf("%d examples and errors, the last one %v; want that it was written to", n, last)
 	}
 }
