@@ -9,6 +9,7 @@ same result. Exit codes: 0 done, 1 error, 2 job that cannot be run as written, 1
 import argparse
 import os
 import platform
+import shutil
 import signal
 import sys
 import time
@@ -22,6 +23,9 @@ import manifest
 import sft
 import unpack
 from reporting import Progress
+
+# With less of the disk left, in bytes, a file that could not be written is put down to that.
+FULL = 1 << 20
 
 PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "gguf")
 
@@ -127,10 +131,12 @@ def main():
         progress.emit("interrupted", step=error.args[0] if error.args else 0)
         return 130
     except RuntimeError as error:
-        if type(error).__name__ != "OutOfMemoryError":  # torch's, which is not imported here
-            raise
-        what = "a step; lower train.batch_size or train.max_length" if stop.training else "the base"
-        return fail(f"the GPU's memory is too small for {what}", 1)
+        if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported here
+            what = "a step; lower train.batch_size or train.max_length" if stop.training else "the base"
+            return fail(f"the GPU's memory is too small for {what}", 1)
+        if shutil.disk_usage(job.directory).free < FULL:  # of which torch says no more than "iostream error"
+            return fail("the disk is full", 1)
+        raise
     return 0
 
 

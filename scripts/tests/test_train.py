@@ -145,22 +145,33 @@ class RunTest(unittest.TestCase):
         self.assertRegex(errors, r"\Aerror: [^\n]*none\.gguf'?\n\Z")
         self.assertFalse((folder / "none").exists())
 
+    def fail_in(self, name, error):
+        """What run.main() says, and ends with, when a part of sft fails."""
+        folder, errors = fixtures.directory(fixtures.job()), io.StringIO()
+        with (
+            mock.patch.object(sft, name, side_effect=error),
+            mock.patch("signal.signal"),
+            mock.patch.object(sys, "argv", ["run.py", str(folder / "job.json")]),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(errors),
+        ):
+            return errors, run.main()
+
     def test_a_gpu_that_is_too_small_ends_in_one_line_and_1(self):
         import torch
 
-        folder = fixtures.directory(fixtures.job())
         for name, want in [("build", "the base"), ("train", "a step; lower train.batch_size or train.max_length")]:
-            full = mock.patch.object(sft, name, side_effect=torch.OutOfMemoryError("CUDA out of memory."))
-            errors = io.StringIO()
-            with (
-                full,
-                mock.patch("signal.signal"),
-                mock.patch.object(sys, "argv", ["run.py", str(folder / "job.json")]),
-                contextlib.redirect_stdout(io.StringIO()),
-                contextlib.redirect_stderr(errors),
-            ):
-                self.assertEqual(run.main(), 1)
+            errors, code = self.fail_in(name, torch.OutOfMemoryError("CUDA out of memory."))
+            self.assertEqual(code, 1)
             self.assertIn(f"error: the GPU's memory is too small for {want}\n", errors.getvalue())
+
+    def test_a_full_disk_ends_in_one_line_and_1(self):
+        broken = RuntimeError("basic_ios::clear: iostream error")  # what torch says then
+        with mock.patch("shutil.disk_usage", return_value=mock.Mock(free=0)):
+            errors, code = self.fail_in("train", broken)
+        self.assertEqual((code, errors.getvalue()), (1, "error: the disk is full\n"))
+        with mock.patch.object(run, "FULL", 0), self.assertRaisesRegex(RuntimeError, "iostream"):
+            self.fail_in("train", broken)
 
     def test_without_a_gpu_that_works_it_ends_in_one_line_and_1(self):
         child = self.start(fixtures.directory(fixtures.job(profile="cuda")), CUDA_VISIBLE_DEVICES="")
