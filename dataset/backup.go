@@ -182,10 +182,7 @@ func replaceByBackup(ctx context.Context, dir, path string, tail journal.FileTai
 			yield(journal.Entry{}, err)
 		}
 	}
-	if err := rebuild(ctx, dir, tail.Last, entries); err != nil {
-		return err
-	}
-	if err := writeFormat(dir, tail.Store); err != nil {
+	if err := rebuildAs(ctx, dir, tail.Store, tail.Last, entries); err != nil {
 		return err
 	}
 	return adopt(dir)

@@ -265,3 +265,57 @@ func TestReplaceByBackup_changedMeanwhile(t *testing.T) {
 		}
 	}
 }
+
+// What is cut short by a kill, or a full disk, must not leave the backup's examples in
+// a store that the backup is not of.
+func TestReplaceByBackup_cutShort(t *testing.T) {
+	dir, path := t.TempDir(), filepath.Join(t.TempDir(), "retort.backup")
+	s, err := Open(t.TempDir(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.Put(t.Context(), testExample(1)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Backup(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	tail, err := journal.ReadFileTail(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := Open(dir, Options{})
+	if err == nil {
+		err = made.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(dir, formatFile)
+	old, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocked := os.Remove(name)
+	if blocked == nil {
+		blocked = os.MkdirAll(filepath.Join(name, "in the way"), 0o700)
+	}
+	if blocked != nil {
+		t.Fatal(blocked)
+	}
+	if replaceByBackup(t.Context(), dir, path, tail, map[uint64]uint64{1: 1}) != nil {
+		if err := errors.Join(os.RemoveAll(name), os.WriteFile(name, old, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if made, err = Open(dir, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	defer made.Close()
+	if st, err := made.foundState(); err != nil || st.Changes > 0 {
+		if _, err := made.Backup(t.Context(), path); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -26,11 +26,20 @@ const (
 // folder next of dir, and marks it complete. last is the number of the last
 // change that they sum up. The folder has whatever they hold and nothing else.
 func rebuild(ctx context.Context, dir string, last uint64, entries iter.Seq2[journal.Entry, error]) error {
+	return rebuildAs(ctx, dir, "", last, entries)
+}
+
+// rebuildAs is rebuild of the store that has this ID; "" is the one in dir.
+func rebuildAs(ctx context.Context, dir, id string, last uint64, entries iter.Seq2[journal.Entry, error]) error {
 	next := filepath.Join(dir, nextDir)
 	if err := os.RemoveAll(next); err != nil {
 		return err
 	}
-	if err := fill(ctx, next, last, entries); err != nil {
+	err := fill(ctx, next, last, entries)
+	if err == nil && id != "" {
+		err = writeFormat(next, id)
+	}
+	if err != nil {
 		_ = os.RemoveAll(next) // the disk may be full of it; else the next Open does so
 		return err
 	}
@@ -140,7 +149,7 @@ func adopt(dir string) error {
 	if err := breakSeal(dir); err != nil {
 		return err
 	}
-	for _, name := range []string{badgerDir, journalDir} {
+	for _, name := range []string{badgerDir, journalDir, formatFile} {
 		if err := moveOver(filepath.Join(next, name), filepath.Join(dir, name)); err != nil {
 			return err
 		}
@@ -151,7 +160,7 @@ func adopt(dir string) error {
 	return os.RemoveAll(next)
 }
 
-// moveOver replaces the folder to by the folder from, if that is still there.
+// moveOver replaces the folder or file to by from, if that is there, still or at all.
 func moveOver(from, to string) error {
 	if _, err := os.Stat(from); errors.Is(err, fs.ErrNotExist) {
 		return nil
