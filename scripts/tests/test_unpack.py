@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 import unittest
 from types import SimpleNamespace
 
@@ -49,6 +52,20 @@ class UnpackTest(unittest.TestCase):
         unpack.unpack(source, folder)
         manifest.verify(folder)
         self.assertEqual([p.name for p in fixtures.PLACE.glob(".again*")], [])
+
+    @unittest.skipIf(os.name == "nt", "one cannot ask there whether a process lives")
+    def test_removes_what_a_killed_one_has_left(self):
+        folder = fixtures.PLACE / "killed"
+        dead = subprocess.Popen([sys.executable, "-c", ""])
+        dead.wait()
+        remains, working, other = (
+            fixtures.PLACE / name for name in (f".killed.{dead.pid}", f".killed.{os.getppid()}", ".killed.x")
+        )
+        for path in (remains, working, other):
+            path.mkdir()
+            (path / "model.safetensors").write_bytes(b"half")
+        unpack.unpack(fixtures.model("qwen2") / "model.gguf", folder)
+        self.assertEqual([p.exists() for p in (remains, working, other)], [False, True, True])
 
     def test_refuses_what_it_cannot_read(self):
         folder = fixtures.PLACE / "never"
