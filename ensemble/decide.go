@@ -129,9 +129,27 @@ func (q *query) settle(top Candidate, t tally, confidence float64) {
 		o.Members = append(o.Members, q.result(i))
 	}
 	o.Agreed, _ = agreed(o.Members)
+	if i, ok := q.sole(); ok {
+		confidence, o.Agreed, o.Method = q.members[i].weight()/10, false, MethodRecord
+	}
 	o.Agreement = t.share(top.Key)
 	o.Signals = q.signals(t)
 	o.Confidence, o.Calibrated = q.opts.calibrate(o.Signals.Raw(), confidence)
+}
+
+// sole is the member that gave the only answer there is, if one did: with nothing to
+// agree with, its record speaks. One that knows how likely each choice is has said more.
+func (q *query) sole() (member int, ok bool) {
+	n := 0
+	for i, p := range q.parts {
+		if n += len(p.candidates); len(p.candidates) > 0 {
+			member = i
+		}
+		if p.state == cut { // the votes had decided
+			return 0, false
+		}
+	}
+	return member, n == 1 && q.parts[member].spread == nil
 }
 
 // result is what the outcome tells of member i.

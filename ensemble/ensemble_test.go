@@ -148,6 +148,31 @@ func TestQuery_unendedAnswersCountLess(t *testing.T) {
 	}
 }
 
+// One answer agrees with nothing: its model's record is all there is to go by.
+func TestQuery_oneAnswerIsNoAgreement(t *testing.T) {
+	broken := ensemble.Member{Model: &llmtest.Script{Name: "b", Err: errors.New("offline")}}
+	good := ensemble.Member{Model: script("a", "blue"), Quality: 8}
+	twice := good
+	twice.Samples = 2
+	for name, tc := range map[string]struct {
+		members    []ensemble.Member
+		confidence float64
+		agreed     bool
+		method     string
+	}{
+		"one alone":            {[]ensemble.Member{good}, 0.8, false, ensemble.MethodRecord},
+		"the other one failed": {[]ensemble.Member{good, broken}, 0.8, false, ensemble.MethodRecord},
+		"with itself":          {[]ensemble.Member{twice}, 1, true, ensemble.MethodAgreement},
+	} {
+		for _, s := range []ensemble.Strategy{ensemble.BestOfN, ensemble.Weighted, ensemble.Vote} {
+			out, err := query(t, s, tc.members...)
+			if err != nil || out.Answer != "blue" || !near(out.Confidence, tc.confidence) || out.Agreed != tc.agreed || out.Method != tc.method {
+				t.Errorf("%s, %s: %q, %v; confidence %g, agreed %t, by %q", name, s, out.Answer, err, out.Confidence, out.Agreed, out.Method)
+			}
+		}
+	}
+}
+
 func TestQuery_failures(t *testing.T) {
 	offline := errors.New("offline")
 	out, err := query(t, ensemble.BestOfN,

@@ -130,18 +130,15 @@ func (specialization) run(ctx context.Context, q *query) error {
 			continue
 		}
 		q.elect(ctx, byHead)
-		q.out.Method = MethodSpecialization
-		if m := q.members[i]; m.samples() == 1 { // nothing to agree with: its record speaks
-			q.out.Confidence, q.out.Calibrated = q.opts.calibrate(q.out.Signals.Raw(), m.weight()/10)
-		}
+		q.out.Method = MethodRecord
 		return nil
 	}
 	return q.failed(err)
 }
 
-// MethodSpecialization is the Method of confidence that is the chosen member's
-// record on the task type, or, over several samples, their agreement.
-const MethodSpecialization = "the chosen model's record on this task type"
+// MethodRecord is the Method of confidence that is the record of the model that
+// answered, or, over several samples of one that was chosen for it, their agreement.
+const MethodRecord = "the model's record on this task type"
 
 // cascade asks the cheapest members first and the others one by one, while the
 // answer is in doubt. At the end all that was said is weighed.

@@ -98,7 +98,7 @@ func TestSpecialization_asksTheNextWhenTheBestFails(t *testing.T) {
 	if out.Answer != "blue" || out.Members[1].Err == nil || idle.Calls() != 0 || !out.Members[0].Skipped {
 		t.Errorf("%q, members %+v, %d calls of the worst", out.Answer, out.Members, idle.Calls())
 	}
-	if !near(out.Confidence, 0.8) || out.Method != ensemble.MethodSpecialization {
+	if !near(out.Confidence, 0.8) || out.Method != ensemble.MethodRecord {
 		t.Errorf("confidence %g by %q, want the model's record", out.Confidence, out.Method)
 	}
 }

@@ -142,6 +142,9 @@ func firstFailure(o ensemble.Outcome) error {
 
 // keep judges the answer and stores it if it is good enough.
 func (d *distill) keep(ctx context.Context, t task, o ensemble.Outcome, req llm.Request, e *ledgerLine) error {
+	if len(o.Candidates) == 1 && o.Strategy != ensemble.Specialization && !o.Calibrated {
+		o.Confidence = 1 // a teacher that was chosen for this and is heard alone is taken at its word
+	}
 	ex, verdict := d.judge(o, req, t.TaskType)
 	e.Detail = verdict.Reason
 	if !verdict.Kept {
