@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -115,7 +117,7 @@ func runExamplesExport(ctx context.Context, c *cli.Context, r *retort) error {
 }
 
 // export writes examples to the file of record, "-" for standard output, and notes
-// in it which they are.
+// in it which they are, and the digest of the file.
 func (r *retort) export(ctx context.Context, record *exportRecord, examples iter.Seq2[dataset.Example, error]) (forms.Counts, error) {
 	write := func(w io.Writer) (forms.Counts, error) {
 		return forms.Write(ctx, w, forms.Options{Form: record.Format, Margin: record.Margin}, record.noting(examples))
@@ -123,7 +125,10 @@ func (r *retort) export(ctx context.Context, record *exportRecord, examples iter
 	if record.Path == "-" {
 		return write(r.stdout)
 	}
-	return exportFile(record.Path, write)
+	sum := sha256.New()
+	counts, err := exportFile(record.Path, func(w io.Writer) (forms.Counts, error) { return write(io.MultiWriter(w, sum)) })
+	record.SHA256 = hex.EncodeToString(sum.Sum(nil)) // of what was written: another export may replace the file before it is recorded
+	return counts, err
 }
 
 // noteLeft says what an export lacks, and why.

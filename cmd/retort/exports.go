@@ -70,9 +70,6 @@ func (r *retort) recordExport(e *exportRecord) (err error) {
 	if e.Path, err = filepath.Abs(e.Path); err != nil {
 		return err
 	}
-	if e.SHA256, err = files.SHA256(e.Path); err != nil {
-		return err
-	}
 	e.At = time.Now().UTC().Truncate(time.Second)
 	if err := os.MkdirAll(r.path("exports"), 0o700); err != nil {
 		return err
