@@ -30,6 +30,10 @@ func (q *query) cluster(ctx context.Context) {
 	q.out.Method = fmt.Sprintf("agreement by meaning (embeddings of %s)", q.opts.Embedder.ID())
 }
 
+// mayJoin reports whether answers that differ so far may turn out to be one, so that
+// counting them decides nothing before all are there.
+func (q *query) mayJoin() bool { return q.opts.Embedder != nil && len(q.proseKeys()) > 1 }
+
 // proseKeys are the different keys of answers in prose, in order of appearance.
 func (q *query) proseKeys() []string {
 	var keys []string

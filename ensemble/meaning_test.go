@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"retort/ensemble"
 	"retort/llm/llmtest"
@@ -59,4 +61,25 @@ func TestCluster(t *testing.T) {
 	if err != nil || out.Method != ensemble.MethodAgreement || len(out.Notes) != 1 {
 		t.Errorf("%q, notes %q, %v: a failed embedder is named", out.Method, out.Notes, err)
 	}
+}
+
+// TestCluster_waitsForWhatMayMeanTheSame: that answers in prose differ by their text
+// decides nothing while others are still to come.
+func TestCluster_waitsForWhatMayMeanTheSame(t *testing.T) {
+	const sky, inOtherWords, grass = "The sky is blue on a clear day.", "On a clear day, blue is what the sky shows.", "Grass and leaves are the green things here."
+	synctest.Test(t, func(t *testing.T) {
+		three := []ensemble.Member{{Model: slow("a", sky, time.Second)}, {Model: slow("b", inOtherWords, 2*time.Second)}, {Model: slow("c", grass, 3*time.Second)}}
+		one := ensemble.Member{Model: script("a", sky, inOtherWords, grass), Samples: 3}
+		many := ensemble.Member{Model: script("a", grass, grass, grass, sky, inOtherWords, "What the sky has is a blue colour.", "Blue, says whoever looks at the sky."), Samples: 7}
+		for name, members := range map[string][]ensemble.Member{"three members": three, "samples of one": {one}} {
+			out, err := queryWith(t, ensemble.Options{Embedder: &topics{}}, ensemble.Consensus, members...)
+			if !errors.Is(err, ensemble.ErrNoConsensus) || len(out.Candidates) != 3 {
+				t.Errorf("%s: %q of %d answers, error %v; want no consensus of 3", name, out.Answer, len(out.Candidates), err)
+			}
+		}
+		out, err := queryWith(t, ensemble.Options{Embedder: &topics{}}, ensemble.Vote, many)
+		if err != nil || out.Answer != sky {
+			t.Errorf("vote: %q, error %v, want what most say in words of their own", out.Answer, err)
+		}
+	})
 }

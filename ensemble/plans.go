@@ -97,6 +97,9 @@ func (consensus) run(ctx context.Context, q *query) error {
 
 // concluded reports whether consensus is already reached or out of reach.
 func (q *query) concluded() bool {
+	if q.mayJoin() {
+		return false
+	}
 	first, known, all := "", false, true
 	for i := range q.parts {
 		key, fixed := q.fixed(i)

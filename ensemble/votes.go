@@ -188,7 +188,7 @@ const equal = 1e-9
 // decided reports whether no vote that may still come can change the answer, and
 // nobody wants to hear them all the same.
 func (q *query) decided(w weighing) bool {
-	if q.opts.AllVotes {
+	if q.opts.AllVotes || q.mayJoin() {
 		return false
 	}
 	t := q.count(w)
