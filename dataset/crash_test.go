@@ -197,7 +197,7 @@ func TestStore_survivesKill(t *testing.T) {
 			t.Fatalf("after kill %d", cycle+1)
 		}
 	}
-	if len(acked) < cycles {
+	if len(acked) < cycles/2 { // those that are killed early may get nowhere
 		t.Errorf("%d pairs acknowledged in %d cycles: the test proves little", len(acked), cycles)
 	}
 	t.Logf("%d kills, %d pairs acknowledged", cycles, len(acked))
