@@ -12,6 +12,12 @@ func TestKey(t *testing.T) {
 	}{
 		"numbers":         {"1,000.0", "$1000", true},
 		"other numbers":   {"12", "21", false},
+		"a list":          {"1,2,3", "123", false},
+		"a comma":         {"3,14", "314", false},
+		"lakhs":           {"12,34,567.50", "1234567.5", true},
+		"long numbers":    {"2,432,902,008,176,640,001", "+02432902008176640001.", true},
+		"other long ones": {"2432902008176640000", "2432902008176640001", false},
+		"powers of ten":   {"1000000000000000000", "1e18", true},
 		"labels":          {"bill_due", "Bill Due.", true},
 		"hyphens":         {"check-out", "check out", true},
 		"ranges":          {"2-3", "2 3", false},
