@@ -7,6 +7,7 @@ that only looks whole. Checkpoints and unpacked bases carry one. By hand, to che
 import hashlib
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -49,6 +50,26 @@ def verify(folder, hashes=True):
         if hashes and sha256(path) != want["sha256"]:
             raise Damaged(f"{path}: content was changed")
     return facts
+
+
+def remove_remains(folder):
+    """Remove what processes that were killed while they filled folder have left beside it: .<its name>.<their pid>"""
+    for path in folder.parent.glob(f".{folder.name}.*"):
+        number = path.name.rpartition(".")[2]
+        if number.isdigit() and not alive(int(number)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def alive(pid):
+    if os.name == "nt":
+        return True  # to ask would be to interrupt it
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is somebody else's
+        pass
+    return True
 
 
 def write_json(path, value):

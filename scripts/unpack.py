@@ -37,7 +37,7 @@ def unpack(gguf_file, folder, digest=""):
     if digest not in ("", found):
         raise RunError(f"{gguf_file}: digest is {found}, not {digest}")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    remove_remains(folder)
+    manifest.remove_remains(folder)
     partial = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
         model = load(gguf_file)
@@ -50,26 +50,6 @@ def unpack(gguf_file, folder, digest=""):
             raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-
-
-def remove_remains(folder):
-    """Remove what processes that were killed have left of folder: gigabytes that nobody else would miss."""
-    for path in folder.parent.glob(f".{folder.name}.*"):
-        number = path.name.rpartition(".")[2]
-        if number.isdigit() and not alive(int(number)):
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def alive(pid):
-    if os.name == "nt":
-        return True  # to ask would be to interrupt it
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # it is somebody else's
-        pass
-    return True
 
 
 def load(gguf_file):
