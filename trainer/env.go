@@ -13,7 +13,7 @@ import (
 var passed = []string{
 	"PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ",
 	"LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH",
-	"CUDA_HOME", "CUDA_PATH", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES",
+	"CUDA_HOME", "CUDA_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES",
 }
 
 // childEnv returns the environment of the training process: what it may have of

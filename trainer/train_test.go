@@ -263,7 +263,7 @@ func TestRun_Train_environment(t *testing.T) {
 	r := newRun(t, "environment", "result")
 	ex := fakeExec(t)
 	ex.Env = []string{"PATH=/bin", "LANG=C.UTF-8", "OPENAI_API_KEY=canary", "AWS_SECRET_ACCESS_KEY=canary", "PYTHONPATH=canary",
-		"HF_HUB_OFFLINE=0", "HOME=/canary", "LD_PRELOAD=canary", "CUDA_VISIBLE_DEVICES=1"}
+		"HF_HUB_OFFLINE=0", "HOME=/canary", "LD_PRELOAD=canary", "CUDA_VISIBLE_DEVICES=1", "CUDA_DEVICE_ORDER=PCI_BUS_ID"}
 	if _, err := r.Train(t.Context(), ex, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -274,7 +274,7 @@ func TestRun_Train_environment(t *testing.T) {
 	got := strings.Split(string(text), "\n")
 	slices.Sort(got)
 	tmp := r.path("tmp")
-	want := []string{"CUDA_VISIBLE_DEVICES=1", "DO_NOT_TRACK=1", "HF_DATASETS_OFFLINE=1", "HF_HOME=" + tmp, "HF_HUB_DISABLE_TELEMETRY=1",
+	want := []string{"CUDA_DEVICE_ORDER=PCI_BUS_ID", "CUDA_VISIBLE_DEVICES=1", "DO_NOT_TRACK=1", "HF_DATASETS_OFFLINE=1", "HF_HOME=" + tmp, "HF_HUB_DISABLE_TELEMETRY=1",
 		"HF_HUB_OFFLINE=1", "HOME=" + tmp, "LANG=C.UTF-8", "MKL_NUM_THREADS=2", "OMP_NUM_THREADS=2", "OPENBLAS_NUM_THREADS=2", "PATH=/bin",
 		"PYTHONDONTWRITEBYTECODE=1", "PYTHONNOUSERSITE=1", "PYTHONUNBUFFERED=1", "PYTHONUTF8=1", "TMPDIR=" + tmp,
 		"TOKENIZERS_PARALLELISM=false", "TRANSFORMERS_OFFLINE=1", "WANDB_MODE=disabled"}

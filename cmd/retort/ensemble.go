@@ -102,7 +102,9 @@ func (r *retort) ensemble(ctx context.Context, c *cli.Context, strategy ensemble
 	if err != nil {
 		return nil, 0, err
 	}
-	r.remotes.payOnce = c.IsSet("max-cost")
+	if c.IsSet("max-cost") { // one question, one charge
+		r.remotes.retryIf, r.remotes.payOnce = isRefused, true
+	}
 	members, err := r.members(ctx, memberChoice{ids: c.StringSlice("members"), n: c.Int("models"), taskType: taskType, skills: known.skills,
 		priced: c.IsSet("max-cost")})
 	if err != nil {

@@ -18,8 +18,9 @@ import (
 
 // startProviders runs a service that speaks the three wire formats, at $PROVIDERS. It
 // answers "four", refuses keys that begin with "bad" while quoting them, and notes
-// each request in $WORK/calls. Under /flaky it is busy once, under /slow it takes a
-// moment, under /held it waits until there is a file $WORK/go. Asked for JSON it thinks up questions.
+// each request in $WORK/calls. Under /flaky it is busy once, under /lost a gateway gives
+// up on it, under /slow it takes a moment, under /held it waits until there is a file
+// $WORK/go. Asked for JSON it thinks up questions.
 func startProviders(env *testscript.Env) {
 	calls := filepath.Join(env.WorkDir, "calls")
 	var busy atomic.Int32
@@ -35,6 +36,10 @@ func startProviders(env *testscript.Env) {
 		if strings.HasPrefix(r.URL.Path, "/flaky/") && busy.Add(1) == 1 {
 			w.Header().Set("Retry-After", "0.1")
 			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		if strings.HasPrefix(r.URL.Path, "/lost/") {
+			w.WriteHeader(http.StatusBadGateway)
 			return
 		}
 		if strings.HasPrefix(r.URL.Path, "/slow/") {
