@@ -4,6 +4,8 @@ package main
 
 import (
 	"context"
+	"io"
+	"log"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -26,6 +28,7 @@ func run() int {
 	ctx, cancel := signal.NotifyContext(context.Background(), signals...)
 	defer cancel()
 	context.AfterFunc(ctx, cancel)
+	log.SetOutput(io.Discard) // libraries write there, Google's a warning of keys that nobody asked it to look for
 	p := &program{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.LookupEnv}
 	err := p.app().RunContext(ctx, hoist(p.app(), os.Args))
 	return p.report(ctx, err)
