@@ -54,7 +54,7 @@ func guardJinja(source string) (string, error) {
 	var g jinjaGuard
 	for _, t := range tags {
 		if t.text != "" {
-			fmt.Fprintf(&out, "%s{%%set retort__=retort__step(%d)%%}", t.text, len(t.text))
+			fmt.Fprintf(&out, "%s{%%set retort__=retort__step(%d)%%}", plain(t.text), len(t.text))
 		}
 		if t.kind == 0 {
 			break
@@ -66,6 +66,20 @@ func guardJinja(source string) (string, error) {
 		out.WriteString(g.tag(t))
 	}
 	return out.String(), nil
+}
+
+// plain keeps a brace of a text from beginning a tag with what comes to stand behind
+// it, where white space or a comment between them is gone.
+func plain(text string) string {
+	var out strings.Builder
+	for i := range len(text) {
+		if text[i] == '{' && (i+1 == len(text) || strings.IndexByte("{%#", text[i+1]) >= 0) {
+			out.WriteString("{{'{'}}")
+		} else {
+			out.WriteByte(text[i])
+		}
+	}
+	return out.String()
 }
 
 // jinjaGuard numbers the macros and blocks that a value is made of, so that the end

@@ -223,3 +223,21 @@ func TestTemplate_blocks(t *testing.T) {
 		t.Errorf("%q, error %v, want %q", text, err, want)
 	}
 }
+
+// TestTemplate_braces writes braces before tags, as templates with tools do.
+func TestTemplate_braces(t *testing.T) {
+	for source, want := range map[string]string{
+		"{{ 'a' }}:{\n {%- if true %}b{% endif -%}\n }": "a:{b}",
+		"{ {#- c -#} { {{- 'a' }}{ {#- c #}% d":         "{{a{% d",
+		"{{ 'a' }}{":                                    "a{",
+	} {
+		tmpl, err := newTemplate(source, "", "")
+		if err != nil {
+			t.Errorf("%q: %v", source, err)
+			continue
+		}
+		if text, err := tmpl.prompt([]llm.Message{llm.User("hi")}); text != want || err != nil {
+			t.Errorf("%q renders as %q, error %v, want %q", source, text, err, want)
+		}
+	}
+}
