@@ -8,6 +8,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -54,8 +55,8 @@ const (
 // Load finds all settings. An unknown key in config.yaml is an error: it would
 // otherwise be a misspelt setting without effect.
 func Load(src Sources) (*Config, error) {
-	dotenv, err := godotenv.Read(src.DotEnv)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+	dotenv, err := readDotEnv(src.DotEnv)
+	if err != nil {
 		return nil, fmt.Errorf("read %q: %w", src.DotEnv, err)
 	}
 	home := src.find(settings[0], dotenv, nil)
@@ -117,6 +118,25 @@ func (src Sources) secret(home Value, dotenv map[string]string) func(string) (st
 	}
 }
 
+// byteOrderMark begins files that some editors write.
+const byteOrderMark = "\ufeff"
+
+// readDotEnv returns what a .env file sets. One that is not there sets nothing, nor
+// does a folder of that name: some have their Python environment in one.
+func readDotEnv(path string) (map[string]string, error) {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return nil, nil
+	}
+	data, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return godotenv.UnmarshalBytes(bytes.TrimPrefix(data, []byte(byteOrderMark)))
+}
+
 // readFile returns config.yaml's settings by key, those of a section as
 // "section.key", and its tables. A file that is not there has none.
 func readFile(path string) (map[string]string, map[string]map[string]any, error) {
@@ -128,7 +148,7 @@ func readFile(path string) (map[string]string, map[string]map[string]any, error)
 		return nil, nil, err
 	}
 	var tree map[string]any
-	if err := yaml.Unmarshal(data, &tree); err != nil {
+	if err := yaml.Unmarshal(bytes.TrimPrefix(data, []byte(byteOrderMark)), &tree); err != nil {
 		first, _, _ := strings.Cut(err.Error(), "\n")
 		return nil, nil, fmt.Errorf("%w: read %q: %s", ErrInvalid, path, first)
 	}
@@ -157,7 +177,9 @@ func flatten(prefix string, tree map[string]any, into map[string]string) {
 			flatten(prefix+k+".", section, into)
 			continue
 		}
-		into[prefix+k] = fmt.Sprint(v)
+		if v != nil { // else it is left open
+			into[prefix+k] = fmt.Sprint(v)
+		}
 	}
 }
 

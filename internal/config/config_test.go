@@ -155,3 +155,40 @@ func TestLoad_relativeHome(t *testing.T) {
 		t.Errorf("home %+v, %d threads", got, c.Int("threads"))
 	}
 }
+
+// TestLoad_leftOpen holds that a setting, or a section, without a value is none.
+func TestLoad_leftOpen(t *testing.T) {
+	home := t.TempDir()
+	write(t, filepath.Join(home, "config.yaml"), "python:\nthreads: # all\ncollect:\n  # min_quality: 0.9\n")
+	c, err := config.Load(sources(home, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Value("python"); got != (config.Value{Origin: "default"}) || c.Int("threads") != 0 || c.Number("collect.min_quality") != 0.7 {
+		t.Errorf("python %+v, %d threads", got, c.Int("threads"))
+	}
+}
+
+func TestLoad_byteOrderMarks(t *testing.T) {
+	home := t.TempDir()
+	write(t, filepath.Join(home, "config.yaml"), "\ufeffthreads: 3\n")
+	write(t, filepath.Join(home, ".env"), "\ufeffRETORT_OFFLINE=true\n")
+	c, err := config.Load(sources(home, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Int("threads") != 3 || !c.Bool("offline") {
+		t.Errorf("%d threads, offline %t", c.Int("threads"), c.Bool("offline"))
+	}
+}
+
+// TestLoad_dotEnvFolder holds that a Python environment in .env is no hindrance.
+func TestLoad_dotEnvFolder(t *testing.T) {
+	home := t.TempDir()
+	if err := os.Mkdir(filepath.Join(home, ".env"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := config.Load(sources(home, nil)); err != nil {
+		t.Error(err)
+	}
+}
