@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -54,7 +55,8 @@ func runRunsList(_ context.Context, _ *cli.Context, r *retort) error {
 	for _, run := range runs {
 		v, err := viewOf(run)
 		if err != nil {
-			return err
+			damaged = errors.Join(damaged, err)
+			continue
 		}
 		views = append(views, v)
 		rows = append(rows, []string{v.ID, string(v.Status), v.Base, fmt.Sprint(v.Examples), v.CreatedAt.Format(time.DateTime)})
