@@ -68,6 +68,7 @@ func TestTools_formOfATemplate(t *testing.T) {
 		"{{ messages }} <tool_call>":                            noCalls, // it does not mention tools
 		"{% if tools %}<tool_call>{% endif %}":                  hermesCalls,
 		"{% if tools %}<tool_call><function=x>{% endif %}":      noCalls,
+		"{% if tools %}<tool_call>f<arg_key>k{% endif %}":       noCalls,
 		"{{ tools }}[TOOL_CALLS]":                               mistralCalls,
 		"{{ tools }}[TOOL_CALLS]f[ARGS]{}":                      noCalls,
 		`{{ tools }}{"name": "parameters": } <|python_tag|>`:    llamaCalls,

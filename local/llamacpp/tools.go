@@ -33,7 +33,7 @@ func callFormOf(source string) callForm {
 	switch {
 	case !toolsVariable.MatchString(source):
 		return noCalls
-	case has(string(hermesCalls)) && !has("<function="):
+	case has(string(hermesCalls)) && !has("<function=") && !has("<arg_key>"): // else it holds no JSON
 		return hermesCalls
 	case has(string(mistralCalls)) && !has("[ARGS]"):
 		return mistralCalls
