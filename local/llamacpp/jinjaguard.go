@@ -20,7 +20,8 @@ import (
 // Bounds of a template.
 const (
 	maxTemplate = 256 << 10 // bytes of source
-	maxTag      = 4 << 10   // bytes of one tag
+	maxTag      = 4 << 10   // bytes of one tag, without the texts in it
+	maxText     = 32 << 10  // bytes of these
 	maxGrowth   = 1024      // factor by which one expression may lengthen a value
 	maxJoined   = 128       // values that one expression puts beside each other
 )
@@ -143,13 +144,13 @@ var jinjaTokens = regexp.MustCompile(`'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[A-Za-
 // others hold: only so can a value come to contain itself. The training side
 // refuses the latter too.
 func vetTag(body string) error {
-	if len(body) > maxTag {
-		return fmt.Errorf("%d bytes, want at most %d,", len(body), maxTag)
+	tokens := jinjaTokens.FindAllString(body, -1)
+	if err := vetLength(body, tokens); err != nil {
+		return err
 	}
 	if k := keyword(body); k == "raw" || k == "filter" { // nothing would measure what is in them
 		return errors.New(k + " block")
 	}
-	tokens := jinjaTokens.FindAllString(body, -1)
 	growth := joined(tokens)
 	if growth > maxJoined {
 		return fmt.Errorf("more than %d values", maxJoined)
@@ -186,6 +187,24 @@ func vetTag(body string) error {
 		if growth > maxGrowth {
 			return errors.New("growth without bound")
 		}
+	}
+	return nil
+}
+
+// vetLength refuses a tag that is too long. Some templates hold a whole system
+// message in one.
+func vetLength(body string, tokens []string) error {
+	texts := 0
+	for _, t := range tokens {
+		if t[0] == '\'' || t[0] == '"' {
+			texts += len(t)
+		}
+	}
+	switch code := len(body) - texts; {
+	case code > maxTag:
+		return fmt.Errorf("%d bytes, want at most %d,", code, maxTag)
+	case texts > maxText:
+		return fmt.Errorf("texts of %d bytes, want at most %d,", texts, maxText)
 	}
 	return nil
 }

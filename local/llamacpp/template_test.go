@@ -110,6 +110,7 @@ func TestTemplate_hostile(t *testing.T) {
 		"itself, by a list":   "{% set n = namespace() %}{% set l = [n] %}{% set n.x = l %}{% if n == n %}{% endif %}",
 		"a name of the guard": "{% set retort__out = 1 %}{{ 1 }}",
 		"a long tag":          "{{ " + double(9999, "1 ~ ") + "1 }}",
+		"a long text":         "{{ '" + double(33<<10, "a") + "' }}",
 		"a long source":       double(99999, "{{ 1 }}"),
 		"raw":                 "{% raw %}{{ x }}{% endraw %}",
 		"panic":               "{{ messages | tojson(indent=-1) }}",
@@ -239,5 +240,20 @@ func TestTemplate_braces(t *testing.T) {
 		if text, err := tmpl.prompt([]llm.Message{llm.User("hi")}); text != want || err != nil {
 			t.Errorf("%q renders as %q, error %v, want %q", source, text, err, want)
 		}
+	}
+}
+
+// TestTemplate_longDefault has a system message in the template, as that of Devstral
+// has.
+func TestTemplate_longDefault(t *testing.T) {
+	message := strings.Repeat("Don\\'t push to main, unless asked to.\\n", 200)
+	tmpl, err := newTemplate("{%- set default = '"+message+"' %}\n{{- '[SYSTEM_PROMPT]' + default + '[/SYSTEM_PROMPT]' }}", "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := tmpl.prompt([]llm.Message{llm.User("hi")})
+	want := "[SYSTEM_PROMPT]" + strings.Repeat("Don't push to main, unless asked to.\n", 200) + "[/SYSTEM_PROMPT]"
+	if text != want || err != nil {
+		t.Errorf("%.80q, error %v, want %.80q", text, err, want)
 	}
 }
