@@ -126,7 +126,7 @@ func (r *retort) export(ctx context.Context, record *exportRecord, examples iter
 		return write(r.stdout)
 	}
 	sum := sha256.New()
-	counts, err := exportFile(record.Path, func(w io.Writer) (forms.Counts, error) { return write(io.MultiWriter(w, sum)) })
+	counts, err := exportFile(ctx, record.Path, func(w io.Writer) (forms.Counts, error) { return write(io.MultiWriter(w, sum)) })
 	record.SHA256 = hex.EncodeToString(sum.Sum(nil)) // of what was written: another export may replace the file before it is recorded
 	return counts, err
 }
@@ -160,9 +160,9 @@ func unitOf(form forms.Form) string {
 }
 
 // exportFile replaces path only when everything has been written. A stream is written to.
-func exportFile(path string, write func(io.Writer) (forms.Counts, error)) (counts forms.Counts, err error) {
+func exportFile(ctx context.Context, path string, write func(io.Writer) (forms.Counts, error)) (counts forms.Counts, err error) {
 	if isStream(path) {
-		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		f, err := openPatiently(ctx, path, os.O_WRONLY)
 		if err != nil {
 			return counts, err
 		}

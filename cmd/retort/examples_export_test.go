@@ -29,7 +29,7 @@ func TestExportFile_replacesAllOrNothing(t *testing.T) {
 			if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			_, err := exportFile(path, func(w io.Writer) (forms.Counts, error) {
+			_, err := exportFile(t.Context(), path, func(w io.Writer) (forms.Counts, error) {
 				_, _ = io.WriteString(w, "new")
 				return forms.Counts{}, test.err
 			})

@@ -24,7 +24,7 @@ func TestExportFile_pipe(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer reader.Close()
-	_, err = exportFile(path, func(w io.Writer) (forms.Counts, error) {
+	_, err = exportFile(t.Context(), path, func(w io.Writer) (forms.Counts, error) {
 		_, err := io.WriteString(w, "new")
 		return forms.Counts{}, err
 	})

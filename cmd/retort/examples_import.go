@@ -159,7 +159,7 @@ func openInput(ctx context.Context, path string, stdin io.Reader) (io.ReadCloser
 	if path == "-" {
 		return interruptible(ctx, stdin), -1, nil
 	}
-	f, err := os.Open(path)
+	f, err := openPatiently(ctx, path, os.O_RDONLY)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -173,7 +173,7 @@ func (r *retort) rewriteExport(ctx context.Context, store exampleStore, e *expor
 	for _, id := range ids {
 		stays[id] = true
 	}
-	_, err = exportFile(path, func(w io.Writer) (forms.Counts, error) {
+	_, err = exportFile(ctx, path, func(w io.Writer) (forms.Counts, error) {
 		h := sha256.New()
 		counts, err := forms.Write(ctx, io.MultiWriter(w, h), forms.Options{Form: e.Format, Margin: e.Margin},
 			among(stays, store.All(ctx, dataset.Filter{})))
