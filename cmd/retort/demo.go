@@ -125,14 +125,17 @@ func runDemo(ctx context.Context, c *cli.Context, r *retort) error {
 }
 
 // freeName is the name given, or the first of want, want-2, want-3 that no model
-// has.
+// has. It refuses one that a model has: what comes before the training takes long.
 func (r *retort) freeName(given, want string) (string, error) {
-	if given != "" {
-		return given, nil
-	}
 	reg, err := r.registry()
 	if err != nil {
 		return "", err
+	}
+	if given != "" {
+		if _, err := reg.Get(given); err == nil {
+			return "", withHint(fmt.Errorf("model %q: %w", given, models.ErrExists), nameTakenHint)
+		}
+		return given, nil
 	}
 	name := want
 	for n := 2; ; n++ {

@@ -246,10 +246,12 @@ func (r *retort) finetune(ctx context.Context, opts trainer.Options) (trainer.Ou
 	out, err := trainer.Finetune(ctx, deps, opts)
 	show.end(err)
 	if errors.Is(err, models.ErrExists) {
-		err = withHint(err, "choose another --name, or delete it with `retort models rm`")
+		err = withHint(err, nameTakenHint)
 	}
 	return out, err
 }
+
+const nameTakenHint = "choose another --name, or delete it with `retort models rm`"
 
 // trainerDeps joins the trainer to the registry, the engine and Python.
 func (r *retort) trainerDeps() (trainer.Deps, error) {
