@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -79,6 +80,9 @@ func (p *program) verb(cmd *cli.Command, do action) *cli.Command {
 	)
 	cmd.OnUsageError = usageError
 	cmd.Action = func(c *cli.Context) error {
+		if cmd.ArgsUsage == "" && c.NArg() > 0 {
+			return usage("%s takes no argument, but %q was given", strings.TrimPrefix(cmd.HelpName, "retort "), c.Args().First()).hint("add --help to see the flags")
+		}
 		cfg, err := p.config(c)
 		if err != nil {
 			return err

@@ -71,9 +71,6 @@ type distill struct {
 }
 
 func runDistill(ctx context.Context, c *cli.Context, r *retort) (err error) {
-	if c.NArg() > 0 {
-		return usage("distill takes no argument, but %q was given", c.Args().First()).hint("retort distill --tasks FILE")
-	}
 	if c.Bool("list") {
 		return r.listDistill()
 	}

@@ -28,9 +28,6 @@ type fsckView struct {
 }
 
 func runExamplesFsck(ctx context.Context, c *cli.Context, r *retort) error {
-	if c.NArg() > 0 {
-		return usage("examples fsck takes no argument, but %q was given", c.Args().First())
-	}
 	if err := r.closeStore(); err != nil {
 		return err
 	}

@@ -63,9 +63,6 @@ type selectView struct {
 }
 
 func runExamplesSelect(ctx context.Context, c *cli.Context, r *retort) error {
-	if c.NArg() > 0 {
-		return usage("examples select takes no argument, but %q was given", c.Args().First())
-	}
 	items, err := readHeldOut(c.StringSlice("eval"))
 	if err != nil {
 		return err
