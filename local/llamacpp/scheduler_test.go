@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -286,8 +287,13 @@ func TestScheduler_closeFailsWhatRuns(t *testing.T) {
 	running := fakeJob(t.Context(), counting(1, 200), 1, 100, 1)
 	started := make(chan struct{})
 	dev.before = func(n int) {
-		if n == 1 {
+		switch n {
+		case 1:
 			close(started)
+		case 2: // not to end before it is closed, however late that is
+			for !s.quit.Load() {
+				runtime.Gosched()
+			}
 		}
 	}
 	if err := s.submit(running); err != nil {
