@@ -4,30 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"testing"
 
 	"retort/ensemble"
 	"retort/llm"
 	"retort/llm/llmtest"
 )
-
-// uncounted is a model of a service that gives no token counts.
-type uncounted struct{ llm.Model }
-
-func (u uncounted) Generate(ctx context.Context, req llm.Request) iter.Seq2[llm.Event, error] {
-	return func(yield func(llm.Event, error) bool) {
-		for ev, err := range u.Model.Generate(ctx, req) {
-			if d, ok := ev.(llm.Done); ok {
-				d.Usage = llm.Usage{}
-				ev = d
-			}
-			if !yield(ev, err) {
-				return
-			}
-		}
-	}
-}
 
 // TestMaxCost_holdsWhereCostIsNotKnown: what was set aside for a member stays set
 // aside where it may have been charged for, and nobody says how much.
@@ -38,7 +20,7 @@ func TestMaxCost_holdsWhereCostIsNotKnown(t *testing.T) {
 		calls int // of the second
 	}{
 		"counted":     {script("a", "blue", "red"), 2},
-		"not counted": {uncounted{script("a", "blue", "red")}, 0},
+		"not counted": {llmtest.Uncounted{Model: script("a", "blue", "red")}, 0},
 		"broken off":  {failing(fmt.Errorf("generate: %w", llm.ErrIncomplete)), 0},
 		"too slow":    {failing(fmt.Errorf("generate: %w", context.DeadlineExceeded)), 0},
 		"refused":     {failing(errors.New("no such key")), 2},

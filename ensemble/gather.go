@@ -303,7 +303,7 @@ func costUnknown(candidates []Candidate, err error) bool {
 		return true
 	}
 	return slices.ContainsFunc(candidates, func(c Candidate) bool {
-		return c.Usage.CostUSD <= 0 && (c.Usage.InputTokens <= 0 || c.Usage.OutputTokens < 0)
+		return c.Usage.CostUSD <= 0 && !c.Usage.Counted()
 	})
 }
 

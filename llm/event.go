@@ -54,6 +54,10 @@ type Usage struct {
 	CostUSD float64 `json:"cost_usd,omitempty"`
 }
 
+// Counted reports whether u can be what a service has counted: every request has
+// tokens.
+func (u Usage) Counted() bool { return u.InputTokens > 0 && u.OutputTokens >= 0 }
+
 // Add returns the sum of u and v.
 func (u Usage) Add(v Usage) Usage {
 	return Usage{u.InputTokens + v.InputTokens, u.CachedTokens + v.CachedTokens,

@@ -58,11 +58,8 @@ func costOf(o ensemble.Outcome, members []ensemble.Member, messages []llm.Messag
 
 // isUncounted reports whether an answer of a model came without token counts.
 func isUncounted(o ensemble.Outcome, model string) bool {
-	return slices.ContainsFunc(o.Candidates, func(c ensemble.Candidate) bool { return c.Model == model && !isCounted(c.Usage) })
+	return slices.ContainsFunc(o.Candidates, func(c ensemble.Candidate) bool { return c.Model == model && !c.Usage.Counted() })
 }
-
-// isCounted reports whether u can be: every request has tokens.
-func isCounted(u llm.Usage) bool { return u.InputTokens > 0 && u.OutputTokens >= 0 }
 
 // isRefused reports whether a service, by its own word or because it was not asked
 // at all, has done nothing that it could charge for. A gateway that gave up says

@@ -134,7 +134,7 @@ func (v *variations) write(ctx context.Context, seed task) taskAnswer {
 		return a
 	}
 	switch {
-	case !isCounted(resp.Usage):
+	case !resp.Usage.Counted():
 		a.entry.Cost = v.most(seed)
 	case resp.Usage.CostUSD > 0:
 		a.entry.Cost = resp.Usage.CostUSD

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
-	"iter"
 	"math"
 	"os"
 	"path/filepath"
@@ -136,7 +134,7 @@ func TestVariations_failures(t *testing.T) {
 	if a := v.write(t.Context(), seed); !errors.Is(a.fatal, syscall.ENOSPC) || len(v.seeds) != 0 {
 		t.Errorf("after the disk was full: %+v", a)
 	}
-	v = openTestVariations(t, t.TempDir(), uncounted{&llmtest.Script{Answers: []string{"Who?"}}}, seed)
+	v = openTestVariations(t, t.TempDir(), llmtest.Uncounted{Model: &llmtest.Script{Answers: []string{"Who?"}}}, seed)
 	if a := v.write(t.Context(), seed); a.err != nil || a.entry.Cost != v.most(seed) {
 		t.Errorf("without token counts: %+v", a)
 	}
@@ -146,23 +144,6 @@ func TestVariations_failures(t *testing.T) {
 	}
 	if _, err := openVariations(dir, ensemble.Member{}, 1, nil); !errors.Is(err, errDamagedLedger) {
 		t.Error(err)
-	}
-}
-
-// uncounted is a model of a service that gives no token counts.
-type uncounted struct{ llm.Model }
-
-func (u uncounted) Generate(ctx context.Context, req llm.Request) iter.Seq2[llm.Event, error] {
-	return func(yield func(llm.Event, error) bool) {
-		for ev, err := range u.Model.Generate(ctx, req) {
-			if d, ok := ev.(llm.Done); ok {
-				d.Usage = llm.Usage{}
-				ev = d
-			}
-			if !yield(ev, err) {
-				return
-			}
-		}
 	}
 }
 

@@ -12,10 +12,17 @@ func TestInterruptible(t *testing.T) {
 	if text, err := io.ReadAll(interruptible(t.Context(), strings.NewReader("all of it"))); string(text) != "all of it" || err != nil {
 		t.Errorf("%q, %v", text, err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
 	waiting, end := io.Pipe()
 	defer end.Close()
-	in, size, err := openInput(ctx, "-", waiting)
+	readsUntilCancelled(t, "-", waiting)
+}
+
+// readsUntilCancelled wants the wait for an input that gives nothing to end with the
+// context.
+func readsUntilCancelled(t *testing.T, path string, stdin io.Reader) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	in, size, err := openInput(ctx, path, stdin)
 	if err != nil || size != -1 {
 		t.Fatal(size, err)
 	}

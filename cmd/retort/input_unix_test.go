@@ -22,16 +22,7 @@ func TestOpenInput_pipeWithAName(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer writer.Close()
-	ctx, cancel := context.WithCancel(t.Context())
-	in, size, err := openInput(ctx, path, nil)
-	if err != nil || size != -1 {
-		t.Fatal(size, err)
-	}
-	defer in.Close()
-	cancel()
-	if _, err := in.Read(make([]byte, 1)); !errors.Is(err, context.Canceled) {
-		t.Errorf("error %v, want that of the context", err)
-	}
+	readsUntilCancelled(t, path, nil)
 }
 
 // A pipe that has no other end yet is waited for until the context ends.
