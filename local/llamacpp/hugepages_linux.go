@@ -25,6 +25,8 @@ type region struct {
 	resident   uintptr // bytes
 }
 
+func (r region) holds(address uintptr) bool { return r.start <= address && address < r.end }
+
 // inHugePages moves what f takes of memory into huge pages. Decoding reads all
 // weights for each token, one after the other, and with pages of 4 KB spends up
 // to a fifth of its time on finding them. Where the kernel cannot do it all
@@ -37,8 +39,9 @@ func inHugePages(f func() error) error {
 	if err := f(); err != nil {
 		return err
 	}
+	ours := uintptr(unsafe.Pointer(new(region))) // Go's heap may have grown meanwhile, and is Go's to arrange
 	for _, r := range regions() {
-		if before[r.start] == r.end || r.end-r.start < minRegion {
+		if before[r.start] == r.end || r.end-r.start < minRegion || r.holds(ours) {
 			continue
 		}
 		// Of a region that is not full the rest would be taken as well.
@@ -49,15 +52,15 @@ func inHugePages(f func() error) error {
 	return nil
 }
 
+// collapse asks the kernel for it by address: a Go pointer to memory of C, made
+// from a number, is one that the runtime may refuse.
 func collapse(r region) {
 	start, end := (r.start+hugePage-1)/hugePage*hugePage, r.end/hugePage*hugePage
 	if start >= end {
 		return
 	}
-	// The address comes from the kernel, and points to memory of C.
-	memory := unsafe.Slice((*byte)(unsafe.Add(nil, start)), end-start)
-	if unix.Madvise(memory, unix.MADV_HUGEPAGE) == nil {
-		_ = unix.Madvise(memory, unix.MADV_COLLAPSE) // since Linux 6.1; before, the kernel does it when it has time
+	if _, _, failed := unix.Syscall(unix.SYS_MADVISE, start, end-start, unix.MADV_HUGEPAGE); failed == 0 {
+		_, _, _ = unix.Syscall(unix.SYS_MADVISE, start, end-start, unix.MADV_COLLAPSE) // since Linux 6.1; before, the kernel does it when it has time
 	}
 }
 

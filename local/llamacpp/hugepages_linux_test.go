@@ -3,7 +3,9 @@ package llamacpp
 import (
 	"bufio"
 	"os"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"unsafe"
@@ -66,8 +68,39 @@ func TestInHugePages(t *testing.T) {
 	}
 }
 
+// TestInHugePages_leavesGoAlone lets Go's heap grow while a model is read.
+func TestInHugePages_leavesGoAlone(t *testing.T) {
+	const size = 256 << 20
+	var memory []byte
+	err := inHugePages(func() error {
+		memory = make([]byte, size)
+		for i := 0; i < size; i += 1 << 12 {
+			memory[i] = 1
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The kernel may use huge pages of its own accord; "hg" says that it was asked to.
+	if flags := regionLine(t, uintptr(unsafe.Pointer(&memory[0])), "VmFlags:"); slices.Contains(flags, "hg") {
+		t.Errorf("the flags of Go's heap are %v: it was to be in huge pages", flags)
+	}
+	runtime.KeepAlive(memory)
+}
+
 // hugeBytes is how much of the region around at the kernel holds in huge pages.
-func hugeBytes(t *testing.T, at uintptr) (sum int) {
+func hugeBytes(t *testing.T, at uintptr) int {
+	t.Helper()
+	kib, err := strconv.Atoi(regionLine(t, at, "AnonHugePages:")[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kib << 10
+}
+
+// regionLine is the line of smaps that begins with name, for the region around at.
+func regionLine(t *testing.T, at uintptr, name string) []string {
 	t.Helper()
 	text, err := os.ReadFile("/proc/self/smaps")
 	if err != nil {
@@ -77,14 +110,11 @@ func hugeBytes(t *testing.T, at uintptr) (sum int) {
 	for line := range strings.Lines(string(text)) {
 		fields := strings.Fields(line)
 		if r, ok := parseRange([]byte(fields[0])); ok {
-			inside = at >= r.start && at < r.end
-		} else if inside && fields[0] == "AnonHugePages:" {
-			kib := 0
-			for _, c := range fields[1] {
-				kib = 10*kib + int(c-'0')
-			}
-			sum += kib << 10
+			inside = r.holds(at)
+		} else if inside && fields[0] == name {
+			return fields
 		}
 	}
-	return sum
+	t.Fatalf("smaps has no %s for %x", name, at)
+	return nil
 }
