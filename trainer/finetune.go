@@ -47,9 +47,9 @@ type Options struct {
 	Selection       any    // how Examples were chosen: kept with the run as JSON; nil if not known
 	OnProgress      func(Progress)
 
-	// Confirm is called once the run is on disk, where those that forget find it, and
-	// before it is trained. Its error ends all and takes the run away. It may be nil.
-	Confirm func(context.Context) error
+	// OnPrepared is called once the run is on disk, where those that forget find it,
+	// and before it is trained. Its error ends all and takes the run away. It may be nil.
+	OnPrepared func() error
 }
 
 // Outcome is what a fine-tuning came to.
@@ -89,8 +89,8 @@ func Finetune(ctx context.Context, d Deps, opts Options) (Outcome, error) {
 		report = func(Progress) {}
 	}
 	run, err := d.prepare(ctx, opts, report)
-	if err == nil && opts.Confirm != nil {
-		if err = opts.Confirm(ctx); err != nil {
+	if err == nil && opts.OnPrepared != nil {
+		if err = opts.OnPrepared(); err != nil {
 			err = errors.Join(err, os.RemoveAll(run.Dir))
 		}
 	}

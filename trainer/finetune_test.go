@@ -243,17 +243,17 @@ func TestFinetune_refusesBeforeTraining(t *testing.T) {
 	}
 }
 
-func TestFinetune_notConfirmed(t *testing.T) {
+func TestFinetune_endsWhenPrepared(t *testing.T) {
 	b := newBench(t)
 	opts := b.options("student", true)
-	gone := errors.New("gone meanwhile")
-	opts.Confirm = func(context.Context) error {
+	enough := errors.New("enough")
+	opts.OnPrepared = func() error {
 		if runs, err := ListRuns(b.RunsDir); err != nil || len(runs) != 1 || status(t, runs[0]) != StatusPrepared {
 			t.Errorf("%d runs, %v, want the one that is prepared", len(runs), err)
 		}
-		return gone
+		return enough
 	}
-	if _, err := Finetune(t.Context(), b.Deps, opts); !errors.Is(err, gone) {
+	if _, err := Finetune(t.Context(), b.Deps, opts); !errors.Is(err, enough) {
 		t.Errorf("error %v", err)
 	}
 	if runs, err := ListRuns(b.RunsDir); err != nil || len(runs) > 0 {

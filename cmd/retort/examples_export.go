@@ -96,6 +96,13 @@ func runExamplesExport(ctx context.Context, c *cli.Context, r *retort) error {
 		return err
 	}
 	defer boundMemory()()
+	if path != "-" && !isStream(path) {
+		copied, err := r.copying(ctx)
+		if err != nil {
+			return err
+		}
+		defer copied()
+	}
 	out, err := r.outgoingIn(form, c.Bool("include-quarantined"))
 	if err != nil {
 		return err

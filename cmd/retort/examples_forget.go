@@ -60,11 +60,15 @@ func runExamplesForget(ctx context.Context, c *cli.Context, r *retort) error {
 	if err != nil {
 		return err
 	}
-	reach, err := r.reach(chosen)
-	if err != nil {
-		return err
+	if c.Bool("yes") {
+		done, err := r.forgetting(ctx)
+		if err != nil {
+			return err
+		}
+		defer done()
 	}
-	if reach.kin, err = kinOf(ctx, store, chosen); err != nil {
+	reach, err := r.reach(ctx, store, chosen)
+	if err != nil {
 		return err
 	}
 	r.printReach(reach)
@@ -78,11 +82,14 @@ func runExamplesForget(ctx context.Context, c *cli.Context, r *retort) error {
 		if err != nil || !ok {
 			return errors.Join(err, r.object(view))
 		}
-		kin := reach.kin
-		if reach, err = r.reach(chosen); err != nil { // they may have taken their time
+		done, err := r.forgetting(ctx)
+		if err != nil {
 			return err
 		}
-		reach.kin = kin
+		defer done()
+		if reach, err = r.reach(ctx, store, chosen); err != nil { // they may have taken their time
+			return err
+		}
 	}
 	return r.forget(ctx, store, reach)
 }
@@ -162,9 +169,6 @@ func textsOf(ex dataset.Example) []string {
 // kinOf are the IDs of other examples that keep the response of one of those that
 // were chosen: as a worse answer to the same question.
 func kinOf(ctx context.Context, store exampleStore, chosen []dataset.Example) (ids []string, err error) {
-	if len(chosen) == 0 {
-		return nil, nil
-	}
 	going := map[string]bool{}
 	for _, ex := range chosen {
 		going[ex.ID] = true

@@ -7,7 +7,6 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -67,7 +66,12 @@ func runFinetune(ctx context.Context, c *cli.Context, r *retort) error {
 	if err != nil {
 		return err
 	}
-	sel, heldOut, held, err := r.selectExamples(ctx, store, c)
+	copied, err := r.copying(ctx)
+	if err != nil {
+		return err
+	}
+	defer copied()
+	sel, heldOut, err := r.selectExamples(ctx, store, c)
 	if err != nil {
 		return err
 	}
@@ -80,12 +84,14 @@ func runFinetune(ctx context.Context, c *cli.Context, r *retort) error {
 	}
 	r.printf("🎓 Fine-tuning Custom Model\n\n")
 	r.printQuality(picked)
-	used := append(slices.Clone(held), picked...)
 	out, err := r.finetune(ctx, trainer.Options{
 		Base: registryID(c.String("model")), ID: modelName(c.String("name"), c.String("task-type")), TaskType: c.String("task-type"),
 		Examples: sequence(picked), HeldOut: heldOut, Hyper: hyper, Threads: r.cfg.Int("threads"),
 		Against: registryID(c.String("against")), Promote: !c.Bool("no-use"), Selection: sel.Manifest,
-		Confirm: func(ctx context.Context) error { return r.stillKept(ctx, used) },
+		OnPrepared: func() error {
+			copied()
+			return r.closeStore() // a training takes long
+		},
 	})
 	if err != nil {
 		return err
@@ -95,49 +101,29 @@ func runFinetune(ctx context.Context, c *cli.Context, r *retort) error {
 }
 
 // selectExamples returns what to train on and what to test with: the questions of
-// --eval, or else the other side, asked.
-func (r *retort) selectExamples(ctx context.Context, store exampleStore, c *cli.Context) (sel clean.Selection, items []trainer.Item, asked []dataset.Example, err error) {
+// --eval, or else the other side.
+func (r *retort) selectExamples(ctx context.Context, store exampleStore, c *cli.Context) (sel clean.Selection, items []trainer.Item, err error) {
 	train, other, err := bothSides(ctx, store, c)
 	if err != nil {
-		return sel, nil, nil, err
+		return sel, nil, err
 	}
-	items, asked = testItems(other), other
+	items = testItems(other)
 	held := heldOutOf(other)
 	if path := c.String("eval"); path != "" {
 		if items, err = readItems(path); err != nil {
-			return sel, nil, nil, err
+			return sel, nil, err
 		}
-		asked = nil
 		held = append(held, heldOutItems(filepath.Base(path), items)...)
 	}
 	if sel, err = r.choose(ctx, c, train, held); err != nil {
-		return sel, nil, nil, err
+		return sel, nil, err
 	}
 	r.remember(cleaningOf(sel, c, "finetune"))
 	r.noteExcluded(sel)
 	if len(sel.Kept) == 0 {
-		return sel, nil, nil, withHint(errors.New("no examples to train on"), noExamplesHint(len(train)))
+		return sel, nil, withHint(errors.New("no examples to train on"), noExamplesHint(len(train)))
 	}
-	return sel, items, asked, nil
-}
-
-// stillKept returns an error if one of examples was forgotten since it was read: a
-// run that came to be meanwhile was not found then.
-func (r *retort) stillKept(ctx context.Context, examples []dataset.Example) error {
-	store, err := r.store()
-	if err != nil {
-		return err
-	}
-	for _, ex := range examples {
-		_, err := store.Get(ctx, ex.ID)
-		if errors.Is(err, dataset.ErrNotFound) {
-			err = withHint(fmt.Errorf("example %s was forgotten meanwhile", shortID(ex.ID)), "do this again, without it")
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return r.closeStore() // a training takes long
+	return sel, items, nil
 }
 
 // noteExcluded says how many examples were left out and why.

@@ -51,8 +51,8 @@ func (f *forgetReach) view() forgetView {
 
 // reach looks for what is left of examples, and changes nothing. It refuses
 // examples that a model is being trained on.
-func (r *retort) reach(examples []dataset.Example) (*forgetReach, error) {
-	f := &forgetReach{examples: examples, gone: scrub.Of(examples)}
+func (r *retort) reach(ctx context.Context, store exampleStore, examples []dataset.Example) (f *forgetReach, err error) {
+	f = &forgetReach{examples: examples, gone: scrub.Of(examples)}
 	if len(examples) == 0 {
 		return f, nil
 	}
@@ -61,7 +61,8 @@ func (r *retort) reach(examples []dataset.Example) (*forgetReach, error) {
 			return nil, err
 		}
 	}
-	return f, nil
+	f.kin, err = kinOf(ctx, store, examples)
+	return f, err
 }
 
 func (r *retort) reachRuns(f *forgetReach) error {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -10,7 +11,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -185,6 +188,92 @@ func TestForget_killed(t *testing.T) {
 	t.Logf("one forgetting took %v; of %d processes %d were killed, %d of them before the store forgot", takes, kills, died, kept)
 	if died == 0 {
 		t.Error("none was killed: this test proves nothing")
+	}
+}
+
+// Whoever copies examples and whoever forgets them wait for each other, and stop
+// waiting when they are told to.
+func TestForget_waitsForCopies(t *testing.T) {
+	h := newZebraHome(t)
+	path := filepath.Join(h.dir, "home", "forgetting.lock")
+	for _, test := range []struct {
+		held func(path string) (*os.File, error)
+		args []string
+		note string
+	}{
+		{files.TryLock, []string{"examples", "export", "late.jsonl"}, "waiting for `retort examples forget`"},
+		{files.TryLock, []string{"examples", "select"}, "waiting for `retort examples forget`"},
+		{files.TryShare, []string{"examples", "forget", "--match", zebraText, "--yes"}, "waiting for another process"},
+	} {
+		before := h.filesWith(zebraText)
+		for _, interrupted := range []bool{true, false} {
+			lock, err := test.held(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cmd := h.command(test.args...)
+			stderr, err := cmd.StderrPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			lines := bufio.NewScanner(stderr)
+			if !lines.Scan() || !strings.Contains(lines.Text(), test.note) {
+				t.Errorf("%q says %q, want %q", test.args, lines.Text(), test.note)
+			}
+			if found := h.filesWith(zebraText); !slices.Equal(found, before) {
+				t.Errorf("%q: the text was in %q, is in %q", test.args, before, found)
+			}
+			want := 0
+			if interrupted {
+				want = exitInterrupted
+				_ = cmd.Process.Signal(os.Interrupt) // it is there: nobody has waited for it
+			} else {
+				lock.Close()
+			}
+			for lines.Scan() {
+			}
+			if err := cmd.Wait(); cmd.ProcessState.ExitCode() != want {
+				t.Errorf("%q, interrupted %t: %v", test.args, interrupted, err)
+			}
+			lock.Close()
+		}
+	}
+	if found := h.filesWith(zebraText); found != nil {
+		t.Errorf("the text is in %q", found)
+	}
+}
+
+// Exports that go on while an example is forgotten keep nothing of it.
+func TestForget_amongExports(t *testing.T) {
+	h := newZebraHome(t)
+	stop := make(chan struct{})
+	var exporting sync.WaitGroup
+	for n := range 4 {
+		exporting.Go(func() {
+			for try := 0; ; try++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				out, err := h.command("examples", "export", fmt.Sprintf("%d-%d.jsonl", n, try)).CombinedOutput()
+				if err != nil {
+					t.Errorf("export: %v\n%s", err, out)
+					return
+				}
+			}
+		})
+	}
+	time.Sleep(time.Second)
+	h.mustRun("examples", "forget", "--match", zebraText, "--yes")
+	close(stop)
+	exporting.Wait()
+	h.mustRun("learning-stats") // whoever held the store has written it anew by then
+	if found := h.filesWith(zebraText); found != nil {
+		t.Errorf("the text is in %q", found)
 	}
 }
 

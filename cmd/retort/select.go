@@ -71,6 +71,13 @@ func runExamplesSelect(ctx context.Context, c *cli.Context, r *retort) error {
 	if err != nil {
 		return err
 	}
+	if !c.Bool("dry-run") {
+		copied, err := r.copying(ctx)
+		if err != nil {
+			return err
+		}
+		defer copied()
+	}
 	train, held, err := bothSides(ctx, store, c)
 	if err != nil {
 		return err

@@ -166,9 +166,26 @@ func TestLock(t *testing.T) {
 		t.Fatalf("Lock did not wait: %v", err)
 	case <-time.After(50 * time.Millisecond):
 	}
+	if _, err := TryShare(path); !errors.Is(err, ErrLocked) {
+		t.Errorf("shared lock: %v, want ErrLocked", err)
+	}
 	held.Close()
 	if err := <-waiting; err != nil {
 		t.Error(err)
+	}
+}
+
+func TestTryShare(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	for range 2 {
+		f, err := TryShare(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+	}
+	if _, err := TryLock(path); !errors.Is(err, ErrLocked) {
+		t.Errorf("%v, want ErrLocked", err)
 	}
 }
 

@@ -9,8 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func flock(f *os.File, wait bool) error {
+func flock(f *os.File, kind lockKind, wait bool) error {
 	how := unix.LOCK_EX
+	if kind == shared {
+		how = unix.LOCK_SH
+	}
 	if !wait {
 		how |= unix.LOCK_NB
 	}

@@ -7,8 +7,11 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-func flock(f *os.File, wait bool) error {
-	how := uint32(windows.LOCKFILE_EXCLUSIVE_LOCK)
+func flock(f *os.File, kind lockKind, wait bool) error {
+	var how uint32
+	if kind == exclusive {
+		how |= windows.LOCKFILE_EXCLUSIVE_LOCK
+	}
 	if !wait {
 		how |= windows.LOCKFILE_FAIL_IMMEDIATELY
 	}
