@@ -113,15 +113,22 @@ func TestRun_Train_knowsThatItWasInterrupted(t *testing.T) {
 	}
 }
 
-// assertGone fails if the grandchild is more than a zombie.
+// assertGone fails if the grandchild is more than a zombie, which it becomes a moment
+// after it has let go of the lock.
 func assertGone(t *testing.T, r *Run) {
 	t.Helper()
 	text, err := os.ReadFile(r.path("grandchild.pid"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if stat, err := os.ReadFile("/proc/" + string(text) + "/stat"); err == nil && !strings.Contains(string(stat), ") Z ") {
-		t.Errorf("the grandchild lives: %s", stat)
+	for began := time.Now(); ; time.Sleep(time.Millisecond) {
+		stat, err := os.ReadFile("/proc/" + string(text) + "/stat")
+		if err != nil || strings.Contains(string(stat), ") Z ") {
+			return
+		}
+		if time.Since(began) > time.Minute {
+			t.Fatalf("the grandchild lives: %s", stat)
+		}
 	}
 }
 
