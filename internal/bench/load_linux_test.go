@@ -50,7 +50,7 @@ func TestServing_findsTheListenerAndItsChildren(t *testing.T) {
 		t.Errorf("on port %d: processes %v; want %d and %d without %d", port, got, os.Getpid(), child.Process.Pid, os.Getppid())
 	}
 	l.Close()
-	if got := serving(port); len(got) != 0 {
+	if got := serving(port); slices.Contains(got, os.Getpid()) || slices.Contains(got, child.Process.Pid) { // the port may be another one's by now
 		t.Errorf("after the end: %v", got)
 	}
 }
