@@ -148,6 +148,37 @@ func TestOpen_rescuesFromAWholeJournalAlone(t *testing.T) {
 	}
 }
 
+// A process that is killed while Badger makes a table leaves half of it: that is no
+// damage, and no reason to write the store anew, for which there may be no room.
+func TestOpen_halfATableIsNoDamage(t *testing.T) {
+	dir := tampered(t, func(*badger.Txn, []byte) error { return nil })
+	for name, size := range map[string]int64{"000098.sst": 0, "000099.sst": 1 << 20} {
+		path := filepath.Join(dir, badgerDir, name)
+		if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Truncate(path, size)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	copied := t.TempDir()
+	if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := Check(t.Context(), copied, CheckOptions{}); err != nil || found.Err() != nil || found.Examples != 5 {
+		t.Errorf("Check: %+v, %v", found, err)
+	}
+	use, err := measure(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(dir, Options{free: func(string) (uint64, error) { return use.toWork(), nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	wantFive(t, dir)
+}
+
 // What only Verify looks at: records that are sound but do not fit each other.
 func TestStore_Verify_isThorough(t *testing.T) {
 	rewrite := func(txn *badger.Txn, key []byte, edit func([]byte) []byte) error {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
 	"github.com/dgraph-io/badger/v4/pb"
 	"github.com/dgraph-io/badger/v4/table"
@@ -25,18 +26,47 @@ const blockSize = 4 << 10
 const maxChecksum = 64
 
 // checkTables looks at the end of each of Badger's tables in dir, over which
-// Badger would end the process if it was damaged.
+// Badger would end the process if it was damaged. One that its manifest does not list
+// is half a table of a process that was killed: Badger deletes it unread.
 func checkTables(dir string) error {
 	paths, err := filepath.Glob(filepath.Join(dir, badgerDir, "*.sst"))
 	if err != nil {
 		return err
 	}
+	unlisted := unlistedTables(dir)
 	for _, path := range paths {
+		if unlisted(path) {
+			continue
+		}
 		if err := checkTable(path); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// unlistedTables reports of the path of a table whether the manifest is sound and does
+// not list it.
+func unlistedTables(dir string) func(path string) bool {
+	none := func(string) bool { return false }
+	f, err := os.Open(filepath.Join(dir, badgerDir, badger.ManifestFilename))
+	if err != nil {
+		return none
+	}
+	defer f.Close()
+	var manifest badger.Manifest
+	err = guard(func() (err error) {
+		manifest, _, err = badger.ReplayManifestFile(f, 0, badgerOptions(filepath.Join(dir, badgerDir), &badgerLog{}))
+		return err
+	})
+	if err != nil {
+		return none
+	}
+	return func(path string) bool {
+		id, ok := table.ParseFileID(filepath.Base(path))
+		_, listed := manifest.Tables[id]
+		return ok && !listed
+	}
 }
 
 // checkTable verifies the index of a table. It stands at the end, followed by its
