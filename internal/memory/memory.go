@@ -34,27 +34,31 @@ func free(root fs.FS) (uint64, bool) {
 		}
 		switch {
 		case parts[1] == "":
-			least = min(least, groupFree(root, "sys/fs/cgroup", parts[2], "memory.max", "memory.current", "inactive_file"))
+			least = min(least, groupFree(root, "sys/fs/cgroup", parts[2], "memory.max", "memory.current", ""))
 		case strings.Contains(","+parts[1]+",", ",memory,"):
 			least = min(least, groupFree(root, "sys/fs/cgroup/memory", parts[2],
-				"memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"))
+				"memory.limit_in_bytes", "memory.usage_in_bytes", "total_"))
 		}
 	}
 	return least, true
 }
 
 // groupFree returns the least that is left of the limits on a control group and
-// those above it. Files that the kernel has cached for the group count as left:
-// it drops them first.
-func groupFree(root fs.FS, base, group, limitFile, usedFile, cached string) uint64 {
+// those above it. Files that the kernel has cached for the group count as left,
+// those too that it calls active since they were read twice, as a model is: it
+// drops them first. What memory.stat counts together with the groups below begins
+// with sums.
+func groupFree(root fs.FS, base, group, limitFile, usedFile, sums string) uint64 {
 	least := ^uint64(0)
 	for dir := path.Join(base, group); ; dir = path.Dir(dir) {
 		limit, ok := number(root, path.Join(dir, limitFile))
 		used, ok2 := number(root, path.Join(dir, usedFile))
 		if ok && ok2 {
 			stat, _ := fs.ReadFile(root, path.Join(dir, "memory.stat"))
-			cache, _ := field(stat, cached)
-			used -= min(used, cache)
+			for _, cached := range []string{"inactive_file", "active_file"} {
+				cache, _ := field(stat, sums+cached)
+				used -= min(used, cache)
+			}
 			least = min(least, limit-min(limit, used))
 		}
 		if len(dir) <= len(base) {

@@ -24,7 +24,7 @@ func TestFree(t *testing.T) {
 			"sys/fs/cgroup/a/b/memory.current":  file("9\n"),
 			"sys/fs/cgroup/a/memory.max":        file("10485760\n"),
 			"sys/fs/cgroup/a/memory.current":    file("9437184\n"),
-			"sys/fs/cgroup/a/memory.stat":       file("anon 1\ninactive_file 2097152\n"),
+			"sys/fs/cgroup/a/memory.stat":       file("anon 1\ninactive_file 1048576\nactive_file 1048576\n"),
 			"sys/fs/cgroup/memory.max.unlikely": file("1\n"),
 		}, 3 * mib, true},
 		"first version": {fstest.MapFS{
@@ -33,6 +33,13 @@ func TestFree(t *testing.T) {
 			"sys/fs/cgroup/memory/x/memory.limit_in_bytes": file("5242880\n"),
 			"sys/fs/cgroup/memory/x/memory.usage_in_bytes": file("6291456\n"),
 		}, 0, true},
+		"first version, a file that was read twice": {fstest.MapFS{
+			"proc/meminfo":     file("MemAvailable: 999999 kB\n"),
+			"proc/self/cgroup": file("4:memory:/x\n"),
+			"sys/fs/cgroup/memory/x/memory.limit_in_bytes": file("5242880\n"),
+			"sys/fs/cgroup/memory/x/memory.usage_in_bytes": file("4194304\n"),
+			"sys/fs/cgroup/memory/x/memory.stat":           file("active_file 1\ntotal_inactive_file 1048576\ntotal_active_file 2097152\n"),
+		}, 4 * mib, true},
 	} {
 		got, known := free(tc.files)
 		if got != tc.want || known != tc.known {
