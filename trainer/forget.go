@@ -59,6 +59,11 @@ func (r *Run) forget(f *scrub.Forgotten) error {
 	if err := os.RemoveAll(r.path("tmp")); err != nil { // what a killed training left there
 		return err
 	}
+	for _, name := range []string{trainFile, logFile, heldOutFile, selectionFile, manifestFile} {
+		if err := files.RemoveRemains(r.path(name)); err != nil { // of a Forget that was killed
+			return err
+		}
+	}
 	for _, step := range []struct {
 		file string
 		drop func(line []byte) bool

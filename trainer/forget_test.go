@@ -54,6 +54,7 @@ func zebraRun(t *testing.T, dir string) *Run {
 	st.Status, st.Error = StatusFailed, "python: cannot learn where does zebra-4711 live?"
 	err = errors.Join(r.saveState(st), os.Mkdir(r.path("tmp"), 0o700),
 		os.WriteFile(r.path("tmp/cache"), []byte("zebra-4711"), 0o600),
+		os.WriteFile(r.path(trainFile+".4711.tmp"), []byte(zebra.ID+" where does zebra-4711 live?"), 0o600), // of a killed Forget
 		os.WriteFile(r.path(logFile), []byte("step 1\nerror: 'where does zebra-4711 live?'\nstep 2\n"), 0o600))
 	if err != nil {
 		t.Fatal(err)

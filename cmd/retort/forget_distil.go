@@ -47,6 +47,9 @@ func (r *retort) forgetInJob(path string, gone *scrub.Forgotten) (lines int, err
 		return 0, err
 	}
 	defer lock.Close()
+	if err := files.RemoveRemains(path); err != nil { // of a forgetting that was killed
+		return 0, err
+	}
 	if filepath.Base(path) == spentFile {
 		return forgetInLedger(path, gone)
 	}

@@ -7,9 +7,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 )
 
 // Write gives the file at path this content, as Replace does.
@@ -51,6 +53,26 @@ func Replace(path string, write func(io.Writer) error) error {
 		return err
 	}
 	return SyncDir(dir)
+}
+
+// RemoveRemains removes what processes that were killed in Replace have left beside the
+// file at path, which nobody may be replacing meanwhile.
+func RemoveRemains(path string) error {
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, e := range entries {
+		number, ours := strings.CutPrefix(e.Name(), filepath.Base(path)+".")
+		number, unfinished := strings.CutSuffix(number, ".tmp")
+		if !ours || !unfinished || number == "" || strings.Trim(number, "0123456789") != "" {
+			continue
+		}
+		if err := os.Remove(filepath.Join(filepath.Dir(path), e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // SyncDir makes the names in dir durable.

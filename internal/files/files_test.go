@@ -121,6 +121,45 @@ func TestReplace_followsLinks(t *testing.T) {
 	}
 }
 
+func TestRemoveRemains(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file")
+	broken := errors.New("broken")
+	err := Replace(path, func(io.Writer) error { // as if it were killed
+		all := contents(t, dir)
+		for name := range all {
+			if err := os.Link(filepath.Join(dir, name), filepath.Join(dir, "file.0"+name[len("file."):])); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return broken
+	})
+	if !errors.Is(err, broken) || len(contents(t, dir)) != 1 {
+		t.Fatalf("%v; left behind: %q", err, contents(t, dir))
+	}
+	others := []string{"file", "file.tmp", "file.x1.tmp", "file.1.tmp.gz", "file2.1.tmp"}
+	for _, name := range others {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := RemoveRemains(path); err != nil {
+		t.Fatal(err)
+	}
+	all := contents(t, dir)
+	for _, name := range others {
+		if _, there := all[name]; !there {
+			t.Errorf("%q is gone", name)
+		}
+	}
+	if len(all) != len(others) {
+		t.Errorf("%q are left", all)
+	}
+	if err := RemoveRemains(filepath.Join(dir, "none", "file")); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestReplace_noFolder(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "none", "file")
 	err := Write(path, nil)
