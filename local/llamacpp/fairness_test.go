@@ -10,7 +10,7 @@ import (
 const smallTokens = 4
 
 // onlooker is the device of a Model that has one large request. It asks for little
-// while it decodes the third batch, and counts what was done until that is answered.
+// while it decodes the third batch, and counts the batches until that is answered.
 type onlooker struct {
 	device
 	m     *Model
