@@ -185,6 +185,9 @@ func (s *Store) prepareFiles(sealed bool) error {
 		if err := checkTables(s.dir); err != nil {
 			return err
 		}
+		if err := removeEmptyLogs(s.dir); err != nil {
+			return err
+		}
 		for _, name := range []string{badgerDir, journalDir} {
 			err := syncFiles(filepath.Join(s.dir, name))
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {

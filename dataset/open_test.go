@@ -148,11 +148,12 @@ func TestOpen_rescuesFromAWholeJournalAlone(t *testing.T) {
 	}
 }
 
-// A process that is killed while Badger makes a table leaves half of it: that is no
-// damage, and no reason to write the store anew, for which there may be no room.
-func TestOpen_halfATableIsNoDamage(t *testing.T) {
+// A process that is killed while Badger makes a table, or removes a log, leaves half of
+// it: that is no damage, and no reason to write the store anew, for which there may be no
+// room.
+func TestOpen_halfAFileIsNoDamage(t *testing.T) {
 	dir := tampered(t, func(*badger.Txn, []byte) error { return nil })
-	for name, size := range map[string]int64{"000098.sst": 0, "000099.sst": 1 << 20} {
+	for name, size := range map[string]int64{"000098.sst": 0, "000099.sst": 1 << 20, "00099.mem": 0} {
 		path := filepath.Join(dir, badgerDir, name)
 		if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Truncate(path, size)); err != nil {
 			t.Fatal(err)

@@ -69,6 +69,25 @@ func unlistedTables(dir string) func(path string) bool {
 	}
 }
 
+// removeEmptyLogs removes those of Badger's logs in dir that hold nothing, over which it
+// would not open: a process was killed that had just made one, or was about to remove it.
+func removeEmptyLogs(dir string) error {
+	paths, err := filepath.Glob(filepath.Join(dir, badgerDir, "*.mem"))
+	if err != nil {
+		return err
+	}
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if err == nil && info.Size() == 0 {
+			err = os.Remove(path)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // checkTable verifies the index of a table. It stands at the end, followed by its
 // length, its checksum, and the checksum's length, each length in 4 bytes, big
 // endian (badger/v4/table, Table.initIndex).
