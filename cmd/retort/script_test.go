@@ -31,6 +31,7 @@ func TestScripts(t *testing.T) {
 			home := filepath.Join(env.WorkDir, "home")
 			env.Setenv("RETORT_HOME", home)
 			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("GORACE", os.Getenv("GORACE"))
 			startProviders(env)
 			if err := writeHostile(filepath.Join(env.WorkDir, "hostile")); err != nil {
 				return err

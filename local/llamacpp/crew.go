@@ -8,7 +8,7 @@ import "time"
 // machine makes the engine tens of times slower. So it gets no more threads
 // than there are idle cores, and at least one.
 type crew struct {
-	cores   int // of the machine
+	cores   int // that this process may use
 	most    int // threads to use when all cores are idle
 	threads int // the present decision
 
@@ -16,7 +16,7 @@ type crew struct {
 	last usage
 }
 
-// usage is processor time since some beginning, over all cores.
+// usage is processor time since some beginning, over these cores.
 type usage struct {
 	all time.Duration // of every program
 	own time.Duration // of this process

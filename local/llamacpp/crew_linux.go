@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // physicalCores returns how many cores this process may use, counting a core
@@ -32,7 +34,9 @@ func readUsage() (usage, bool) {
 	if err != nil {
 		return usage{}, false
 	}
-	all, ok := busyTicks(stat)
+	var mine unix.CPUSet
+	_ = unix.SchedGetaffinity(0, &mine) // where it fails, the whole machine counts
+	all, ok := busyTicks(stat, &mine)
 	var own syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &own); err != nil || !ok {
 		return usage{}, false
@@ -41,16 +45,41 @@ func readUsage() (usage, bool) {
 	return usage{all: time.Duration(all) * tick, own: time.Duration(own.Utime.Nano() + own.Stime.Nano())}, true
 }
 
-// busyTicks sums the first line of /proc/stat without the idle ones. Its fields
-// are user, nice, system, idle, iowait, irq, softirq, steal, and two that user
-// and nice contain.
-func busyTicks(stat []byte) (int64, bool) {
-	line, _, _ := bytes.Cut(stat, []byte("\n"))
-	fields := bytes.Fields(line)
-	if len(fields) < 9 || string(fields[0]) != "cpu" {
-		return 0, false
+// busyTicks returns the ticks in which the processors of mine were not idle, from
+// /proc/stat. Others on the machine are not this process's to have: what they do
+// takes nothing from it. Where the file numbers processors otherwise, as in some
+// containers, all that it lists count.
+func busyTicks(stat []byte, mine *unix.CPUSet) (int64, bool) {
+	var all, sum int64
+	seen, ok := 0, false
+	for line := range bytes.Lines(stat) {
+		fields := bytes.Fields(line)
+		if len(fields) < 9 || !bytes.HasPrefix(fields[0], []byte("cpu")) {
+			break
+		}
+		n, good := lineTicks(fields)
+		if !good {
+			return 0, false
+		}
+		cpu, err := strconv.Atoi(string(fields[0][len("cpu"):]))
+		switch {
+		case err != nil: // the line of all
+			all, ok = n, true
+		case mine.IsSet(cpu):
+			sum += n
+			seen++
+		}
 	}
-	sum := int64(0)
+	if seen > 0 && seen == mine.Count() {
+		return sum, ok
+	}
+	return all, ok
+}
+
+// lineTicks sums a line of /proc/stat without the idle ones. Its fields are user,
+// nice, system, idle, iowait, irq, softirq, steal, and two that user and nice
+// contain.
+func lineTicks(fields [][]byte) (sum int64, ok bool) {
 	for _, i := range []int{1, 2, 3, 6, 7, 8} {
 		n, err := strconv.ParseInt(string(fields[i]), 10, 64)
 		if err != nil {
