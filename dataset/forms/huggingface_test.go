@@ -25,6 +25,9 @@ func TestWrite_isTakenByTRL(t *testing.T) {
 	if home == "" {
 		t.Skip("RETORT_TEST_HOME is not set: no Python environment")
 	}
+	if testing.Short() {
+		t.Skip("it waits for Python")
+	}
 	dir := t.TempDir()
 	examples := slices.DeleteFunc(various(), func(ex dataset.Example) bool { return len(ex.Messages[0].Images) > 0 })
 	s := store(t, examples...) // an image is a list of parts, which a column of text does not take
@@ -84,6 +87,9 @@ func TestReader_readsTablesOfOthers(t *testing.T) {
 	home := os.Getenv("RETORT_TEST_HOME")
 	if home == "" {
 		t.Skip("RETORT_TEST_HOME is not set: no Python environment")
+	}
+	if testing.Short() {
+		t.Skip("it waits for Python")
 	}
 	dir := t.TempDir()
 	cmd := exec.CommandContext(t.Context(), filepath.Join(home, "python", "bin", "python"), "-B", filepath.Join("testdata", "tables.py"), dir)
