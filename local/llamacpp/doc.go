@@ -31,6 +31,12 @@
 // call tools. Embeddings are computed in a context of their own, made at the
 // first use; a file of an encoder has no other use.
 //
+// Models that can answer without thinking are asked to (enable_thinking is false for
+// their chat template), so that an answer is short and a student is trained on what it
+// will read. Of those that think all the same, what is between <think> and </think> at
+// the start is no part of the answer; it counts as output tokens, and an answer that
+// ends within it is incomplete.
+//
 // A request is checked in Go before it costs anything, and so is a file, in its
 // structure and in the numbers that the library would end the process over. The
 // chat template of a file is code from anywhere: it runs within bounds of time,

@@ -121,6 +121,9 @@ func (g *generation) show(s *sample, ev llm.Text) {
 }
 
 func (g *generation) finish(s *sample, last llm.Text, reason llm.FinishReason) error {
+	if t := s.text.thoughts; t != nil && t.at == inThoughts {
+		return fmt.Errorf("%w: its thoughts had no end within %d tokens", llm.ErrIncomplete, s.out)
+	}
 	g.show(s, last)
 	if g.form != nil && reason == llm.FinishStop {
 		if err := g.form.whole(s); err != nil {
@@ -277,7 +280,7 @@ func (m *Model) ask(ctx context.Context, req llm.Request, n int) (*job, error) {
 	if n < 1 {
 		return nil, fmt.Errorf("%w: %d samples, want 1 or more", llm.ErrBadRequest, n)
 	}
-	prompt, err := m.promptTokens(req.Messages, req.Tools...)
+	text, prompt, err := m.promptTokens(req.Messages, req.Tools...)
 	if err != nil {
 		return nil, err
 	}
@@ -301,7 +304,14 @@ func (m *Model) ask(ctx context.Context, req llm.Request, n int) (*job, error) {
 	}
 	j.chooser = g
 	for i := range n {
-		j.samples = append(j.samples, m.newSample(req, g.form, i))
+		s := m.newSample(req, g.form, i)
+		if g.form == nil && m.template.thinks {
+			s.text.thoughts = &thoughtGate{}
+			if opensThoughts(text) {
+				s.text.thoughts.at = inThoughts
+			}
+		}
+		j.samples = append(j.samples, s)
 	}
 	return j, m.sched.submit(j)
 }

@@ -82,18 +82,19 @@ func (m *Model) score(ctx context.Context, req llm.Request, continuations []stri
 	if len(continuations) == 0 {
 		return nil, nil
 	}
-	prompt, err := m.promptTokens(req.Messages, req.Tools...)
+	head, prompt, err := m.promptTokens(req.Messages, req.Tools...)
 	if err != nil {
 		return nil, err
 	}
 	j := &job{ctx: ctx, prompt: prompt, box: newMailbox()}
 	j.chooser = &scoring{job: j}
-	follow, err := m.follower(prompt, req)
+	follow, err := m.follower(prompt, head)
 	if err != nil {
 		return nil, err
 	}
+	lead := m.template.leadBehind(head)
 	for i, text := range continuations {
-		path, err := follow(m.template.lead + text)
+		path, err := follow(lead + text)
 		if err != nil {
 			return nil, err
 		}

@@ -24,6 +24,7 @@ type chatTemplate struct {
 	stops    []string
 	bos, eos string
 	calls    callForm
+	thinks   bool   // an answer may begin with thoughts
 	builtin  string // its name; empty for a template from outside
 	compiled *jinja.Template
 }
@@ -42,6 +43,7 @@ func newTemplate(nameOrSource, bos, eos string) (*chatTemplate, error) {
 		return nil, fmt.Errorf("chat template %q: no such built-in, and no Jinja either", oneLine(t.source))
 	}
 	t.calls = callFormOf(t.source)
+	t.thinks = strings.Contains(t.source, thoughtEnd)
 	var err error
 	if t.compiled, err = compile(t.source); err != nil {
 		return nil, fmt.Errorf("chat template: %s", oneLine(err.Error()))
@@ -140,6 +142,7 @@ func (t *chatTemplate) render(messages []llm.Message, tools []llm.Tool, addPromp
 		"eos_token":             jinja.NewString(t.eos),
 		"tools":                 offered,
 		"documents":             jinja.None(),
+		"enable_thinking":       jinja.NewBool(false), // where a model can answer without thoughts, it does
 	} {
 		data[name] = value
 	}

@@ -1,6 +1,7 @@
 package llamacpp
 
 import (
+	"slices"
 	"strings"
 
 	"retort/llm"
@@ -8,10 +9,11 @@ import (
 
 // textStream turns the tokens of one answer into text events.
 type textStream struct {
-	utf8 utf8Gate
-	stop stopGate
-	lead string    // taken off the start of the answer if it is there
-	call *callGate // nil where the answer cannot call tools
+	utf8     utf8Gate
+	stop     stopGate
+	lead     string       // taken off the start of the answer if it is there
+	thoughts *thoughtGate // nil where the model has none
+	call     *callGate    // nil where the answer cannot call tools
 
 	fed, shown int // bytes of text that came in, and that were let out
 	logprobs   []placedLogprob
@@ -37,6 +39,9 @@ func (t *textStream) add(piece string, lp *llm.TokenLogprob) (llm.Text, bool) {
 	if t.lead != "" && text != "" { // the first text of the answer
 		text = t.trimLead(text)
 	}
+	if t.thoughts != nil {
+		text = t.dropThoughts(text)
+	}
 	show, stopped := t.stop.add(text)
 	if t.call != nil {
 		if show = t.call.add(show); stopped {
@@ -49,7 +54,11 @@ func (t *textStream) add(piece string, lp *llm.TokenLogprob) (llm.Text, bool) {
 // rest returns what is left when no more tokens come, and whether a stop text
 // was in it.
 func (t *textStream) rest() (llm.Text, bool) {
-	show, stopped := t.stop.add(t.utf8.rest())
+	text := t.utf8.rest()
+	if t.thoughts != nil {
+		text = t.dropThoughts(text) + t.thoughts.rest()
+	}
+	show, stopped := t.stop.add(text)
 	if !stopped {
 		var more string
 		more, stopped = t.stop.rest()
@@ -68,6 +77,17 @@ func (t *textStream) trimLead(text string) string {
 	}
 	t.lead = ""
 	return after
+}
+
+// dropThoughts takes thoughts out of text, and their tokens out of those that are
+// shown.
+func (t *textStream) dropThoughts(text string) string {
+	show, gone := t.thoughts.add(text)
+	if gone > 0 { // nothing was shown yet, for thoughts come first
+		t.shown += gone
+		t.logprobs = slices.DeleteFunc(t.logprobs, func(lp placedLogprob) bool { return lp.end <= t.shown })
+	}
+	return show
 }
 
 // show pairs text with the log-probabilities of its tokens: of those that are

@@ -9,20 +9,18 @@ import (
 )
 
 // promptTokens renders messages up to the point where the answer begins.
-func (m *Model) promptTokens(messages []llm.Message, tools ...llm.Tool) ([]int32, error) {
-	text, err := m.template.prompt(messages, tools...)
-	if err != nil {
-		return nil, err
+func (m *Model) promptTokens(messages []llm.Message, tools ...llm.Tool) (text string, ids []int32, err error) {
+	if text, err = m.template.prompt(messages, tools...); err != nil {
+		return "", nil, err
 	}
-	ids, err := m.tokens(text)
-	if err != nil {
-		return nil, err
+	if ids, err = m.tokens(text); err != nil {
+		return "", nil, err
 	}
 	ids = m.vocab.start(ids)
 	if len(ids) == 0 {
-		return nil, fmt.Errorf("%w: the prompt is empty", llm.ErrBadRequest)
+		return "", nil, fmt.Errorf("%w: the prompt is empty", llm.ErrBadRequest)
 	}
-	return ids, nil
+	return text, ids, nil
 }
 
 // tokens guards the vocabulary against Close.
@@ -54,15 +52,15 @@ func (m *Model) Tokenize(messages []llm.Message, completion string) (llm.Tokens,
 	if err := m.check(llm.Request{Messages: messages}); err != nil {
 		return llm.Tokens{}, m.wrap("tokenize", err)
 	}
-	prompt, err := m.promptTokens(messages)
+	head, prompt, err := m.promptTokens(messages)
 	if err != nil {
 		return llm.Tokens{}, m.wrap("tokenize", err)
 	}
-	text, err := m.template.closed(messages, completion)
+	text, err := m.template.closed(head, messages, completion)
 	if err != nil {
 		return llm.Tokens{}, m.wrap("tokenize", err)
 	}
-	ids, err := m.after(prompt, messages, text)
+	ids, err := m.behind(prompt, head, text)
 	if err != nil {
 		return llm.Tokens{}, m.wrap("tokenize", err)
 	}
@@ -72,16 +70,8 @@ func (m *Model) Tokenize(messages []llm.Message, completion string) (llm.Tokens,
 	return llm.Tokens{Prompt: prompt, Completion: ids}, nil
 }
 
-// after returns the ids of text as it follows the prompt of messages.
-func (m *Model) after(prompt []int32, messages []llm.Message, text string) ([]int32, error) {
-	head, err := m.template.prompt(messages)
-	if err != nil {
-		return nil, err
-	}
-	return m.afterHead(prompt, head, text)
-}
-
-func (m *Model) afterHead(prompt []int32, head, text string) ([]int32, error) {
+// behind returns the ids of text as it follows the prompt whose text is head.
+func (m *Model) behind(prompt []int32, head, text string) ([]int32, error) {
 	whole, err := m.tokens(head + text)
 	if err != nil {
 		return nil, err
@@ -93,30 +83,26 @@ func (m *Model) afterHead(prompt []int32, head, text string) ([]int32, error) {
 	return m.tokens(text)
 }
 
-// follower returns a function that does what after does for many texts behind
+// follower returns a function that does what behind does for many texts behind
 // the same prompt, without reading the whole prompt again for each: the last
 // line of it decides how a text is cut, unless the first text shows otherwise.
-func (m *Model) follower(prompt []int32, req llm.Request) (func(text string) ([]int32, error), error) {
-	head, err := m.template.prompt(req.Messages, req.Tools...)
-	if err != nil {
-		return nil, err
-	}
+func (m *Model) follower(prompt []int32, head string) (func(text string) ([]int32, error), error) {
 	line := head[strings.LastIndex(strings.TrimRight(head, "\n"), "\n")+1:]
 	lineIDs, err := m.tokens(line)
 	if err != nil {
 		return nil, err
 	}
-	lineIDs = m.vocab.start(lineIDs) // as afterHead does with what it compares
+	lineIDs = m.vocab.start(lineIDs) // as behind does with what it compares
 	checked, short := false, false
 	return func(text string) ([]int32, error) {
 		if checked && !short {
-			return m.afterHead(prompt, head, text)
+			return m.behind(prompt, head, text)
 		}
-		ids, err := m.afterHead(lineIDs, line, text)
+		ids, err := m.behind(lineIDs, line, text)
 		if checked || err != nil {
 			return ids, err
 		}
-		full, err := m.afterHead(prompt, head, text)
+		full, err := m.behind(prompt, head, text)
 		checked, short = true, slices.Equal(ids, full)
 		return full, err
 	}, nil
@@ -142,13 +128,9 @@ func (m *Model) endOnce(ids []int32) ([]int32, error) {
 	return append(slices.Clip(ids), end), nil
 }
 
-// closed returns the text of an answer as it follows the prompt of messages,
+// closed returns the text of an answer as it follows head, the prompt of messages,
 // with what the template puts behind it.
-func (t *chatTemplate) closed(messages []llm.Message, answer string) (string, error) {
-	head, err := t.prompt(messages)
-	if err != nil {
-		return "", err
-	}
+func (t *chatTemplate) closed(head string, messages []llm.Message, answer string) (string, error) {
 	whole, err := t.render(append(slices.Clip(messages), llm.Assistant(answer)), nil, false)
 	if err != nil {
 		return "", err
@@ -158,5 +140,14 @@ func (t *chatTemplate) closed(messages []llm.Message, answer string) (string, er
 	}
 	// The template writes an answer that is past differently from one that is
 	// to come: what the model will see is the latter.
-	return t.lead + answer, nil
+	return t.leadBehind(head) + answer, nil
+}
+
+// leadBehind is what an answer begins with behind the prompt head that is no part of
+// it. Where the prompt opens thoughts they end there: else the answer would be one.
+func (t *chatTemplate) leadBehind(head string) string {
+	if opensThoughts(head) {
+		return "\n" + thoughtEnd + "\n\n"
+	}
+	return t.lead
 }

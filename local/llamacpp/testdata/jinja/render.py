@@ -32,7 +32,7 @@ def main():
                 try:
                     texts, _ = render_jinja_template(
                         [talk], chat_template=path.read_text(), add_generation_prompt=add,
-                        bos_token="<s>", eos_token="</s>")
+                        bos_token="<s>", eos_token="</s>", enable_thinking=False)
                     case["text"] = texts[0]
                 except Exception as err:
                     case["error"] = type(err).__name__
