@@ -36,7 +36,7 @@ type Engine struct {
 
 	// load is held while the library reads a model, so that engineLog holds
 	// what it says about that one. It guards weights, too.
-	load    sync.Mutex
+	load    loadLock
 	weights map[identity]*weights
 
 	free func() (bytes uint64, known bool) // memory that this process may still take
@@ -78,7 +78,7 @@ func Load(dir string) (*Engine, error) {
 	if llama.GGMLBackendDeviceCount() == 0 {
 		return nil, fmt.Errorf("load engine %q: it has no backend for this processor", dir)
 	}
-	loaded.engine = &Engine{dir: abs, weights: make(map[identity]*weights), free: memory.Free}
+	loaded.engine = &Engine{dir: abs, load: newLoadLock(), weights: make(map[identity]*weights), free: memory.Free}
 	return loaded.engine, nil
 }
 

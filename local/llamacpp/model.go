@@ -87,12 +87,13 @@ var (
 // Open loads the GGUF file at path. The caller closes the Model. Models of the
 // same file share its weights, whatever their adapters: a second one costs its
 // KV cache, its buffers and its adapters alone. What would not fit into the memory
-// that is free is refused with ErrNoMemory before it is loaded.
+// that is free is refused with ErrNoMemory before it is loaded. When ctx ends it
+// reads no further.
 func (e *Engine) Open(ctx context.Context, path string, opts Options) (*Model, error) {
 	if err := opts.check(ctx, path); err != nil {
 		return nil, fmt.Errorf("open model: %w", err)
 	}
-	m, err := e.open(path, opts)
+	m, err := e.open(ctx, path, opts)
 	if err != nil {
 		return nil, fmt.Errorf("open model %q: %w", path, err)
 	}
@@ -102,15 +103,17 @@ func (e *Engine) Open(ctx context.Context, path string, opts Options) (*Model, e
 	return m, nil
 }
 
-func (e *Engine) open(path string, opts Options) (*Model, error) {
-	e.load.Lock()
+func (e *Engine) open(ctx context.Context, path string, opts Options) (*Model, error) {
+	if err := e.load.lock(ctx); err != nil {
+		return nil, err
+	}
 	defer e.load.Unlock()
 	engineLog.reset()
 	chosen, takes, err := e.admit(path, opts)
 	if err != nil {
 		return nil, err
 	}
-	w, err := e.acquire(path, chosen)
+	w, err := e.acquire(ctx, path, chosen)
 	if err != nil {
 		return nil, err
 	}

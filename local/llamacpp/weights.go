@@ -1,6 +1,7 @@
 package llamacpp
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -71,7 +72,7 @@ func (e *Engine) admit(path string, opts Options) (settings, need, error) {
 
 // acquire returns the weights in the file at path for one more user, who has
 // them as chosen if they are not in memory yet. The caller holds e.load.
-func (e *Engine) acquire(path string, chosen settings) (*weights, error) {
+func (e *Engine) acquire(ctx context.Context, path string, chosen settings) (*weights, error) {
 	of, err := identify(path)
 	if err != nil {
 		return nil, err
@@ -79,7 +80,10 @@ func (e *Engine) acquire(path string, chosen settings) (*weights, error) {
 	w := e.weights[of]
 	if w == nil {
 		w = &weights{of: of, layers: chosen.layers}
-		if w.handle, w.widened, err = load(path, chosen); err != nil {
+		if w.handle, w.widened, err = load(ctx, path, chosen); err != nil {
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
 			return nil, refused(err.Error())
 		}
 		e.weights[of] = w
@@ -89,24 +93,28 @@ func (e *Engine) acquire(path string, chosen settings) (*weights, error) {
 }
 
 // load reads the file at path. On the processor its weights are copied into
-// memory of this process, since the pages of a file cannot be made huge ones.
-func load(path string, chosen settings) (handle llama.Model, widened bool, err error) {
+// memory of this process, since the pages of a file cannot be made huge ones. The
+// caller holds the engine's load.
+func load(ctx context.Context, path string, chosen settings) (handle llama.Model, widened bool, err error) {
 	p := llama.ModelDefaultParams()
 	p.NGpuLayers = chosen.layers
 	if chosen.layers > 0 || !hugePages {
-		handle, err = llama.ModelLoadFromFile(path, p)
+		handle, err = readModel(reading{ctx: ctx}, path, p)
 		return handle, false, err
 	}
 	p.LoadMode = llama.LoadModeNone
 	err = inHugePages(func() error {
 		if chosen.widened {
-			if handle, err = loadWidened(path, p); err == nil {
+			if handle, err = loadWidened(ctx, path, p); err == nil {
 				widened = true
 				return nil
 			}
+			if ctx.Err() != nil {
+				return err
+			}
 			engineLog.reset()
 		}
-		handle, err = llama.ModelLoadFromFile(path, p)
+		handle, err = readModel(reading{ctx: ctx}, path, p)
 		return err
 	})
 	return handle, widened, err

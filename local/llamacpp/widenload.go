@@ -1,11 +1,10 @@
 package llamacpp
 
 import (
+	"context"
 	"errors"
-	"sync"
 	"sync/atomic"
 
-	"github.com/ebitengine/purego"
 	"github.com/hybridgroup/yzma/pkg/llama"
 
 	"retort/models/gguf"
@@ -15,16 +14,16 @@ import (
 // Q8_0: the same numbers, with which the library reads prompts faster. It is given
 // a copy of the file, which exists in memory alone and until this returns. The
 // copy is filled while the library reads the vocabulary, which mostly takes longer.
-func loadWidened(path string, p llama.ModelParams) (llama.Model, error) {
+func loadWidened(ctx context.Context, path string, p llama.ModelParams) (llama.Model, error) {
 	f, err := gguf.Open(path)
 	if err != nil {
 		return 0, err
 	}
 	defer f.Close()
-	return loadCopy(f, p)
+	return loadCopy(ctx, f, p)
 }
 
-func loadCopy(f *gguf.File, p llama.ModelParams) (llama.Model, error) {
+func loadCopy(ctx context.Context, f *gguf.File, p llama.ModelParams) (llama.Model, error) {
 	layout, err := f.Retype(wider)
 	if err != nil {
 		return 0, err
@@ -40,8 +39,7 @@ func loadCopy(f *gguf.File, p llama.ModelParams) (llama.Model, error) {
 	filling := startFilling(func(stop *atomic.Bool) error {
 		return copyWidened(out, f, parts(f.Tensors, layout.Tensors), stop)
 	})
-	p.ProgressCallback = fillingCallback()
-	handle, err := llama.ModelLoadFromFile(out.Name(), p)
+	handle, err := readModel(reading{ctx, filling}, out.Name(), p)
 	if fault := filling.end(); err == nil && fault != nil {
 		err = errors.Join(fault, llama.ModelFree(handle))
 	}
@@ -56,13 +54,8 @@ type filling struct {
 	err    error // valid once done is closed
 }
 
-// awaited is the filling of the model that is being loaded, of which there is
-// one at a time.
-var awaited atomic.Pointer[filling]
-
 func startFilling(fill func(stop *atomic.Bool) error) *filling {
 	f := &filling{done: make(chan struct{})}
-	awaited.Store(f)
 	go func() {
 		defer close(f.done)
 		f.err = fill(&f.stop)
@@ -75,23 +68,19 @@ func startFilling(fill func(stop *atomic.Bool) error) *filling {
 func (f *filling) end() error {
 	f.stop.Store(true)
 	<-f.done
-	awaited.Store(nil)
 	if f.err == nil && !f.waited.Load() {
 		return errors.New("the engine has not waited for the copy")
 	}
 	return f.err
 }
 
-// fillingCallback is the C function that the library calls before it reads the
-// data of each tensor. It makes it wait for the copy, and give up where that
-// failed.
-var fillingCallback = sync.OnceValue(func() uintptr {
-	return purego.NewCallback(func(float32, uintptr) uintptr {
-		f := awaited.Load()
-		f.waited.Store(true)
-		if <-f.done; f.err != nil {
-			return 0
-		}
-		return 1
-	})
-})
+// ready waits for the copy. It reports whether it is there.
+func (f *filling) ready(ctx context.Context) bool {
+	f.waited.Store(true)
+	select {
+	case <-f.done:
+		return f.err == nil
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -228,8 +228,8 @@ func TestWidened_leavesNothing(t *testing.T) {
 	if all := memoryFiles(t); len(all) > 0 {
 		t.Errorf("still there: %q", all)
 	}
-	if awaited.Load() != nil {
-		t.Error("a copy is still awaited")
+	if underway.Load() != nil {
+		t.Error("a file is still being read")
 	}
 }
 
@@ -243,11 +243,11 @@ func TestWidened_fileShrinks(t *testing.T) {
 		if err := os.Truncate(path, left); err != nil {
 			t.Fatal(err)
 		}
-		if handle, err := loadCopy(f, p); err == nil {
+		if handle, err := loadCopy(t.Context(), f, p); err == nil {
 			_ = llama.ModelFree(handle)
 			t.Errorf("%d bytes left: no error", left)
 		}
-		if _, _, err := load(path, settings{widened: true}); err == nil {
+		if _, _, err := load(t.Context(), path, settings{widened: true}); err == nil {
 			t.Errorf("%d bytes left: it was loaded", left)
 		}
 		if m, err := e.Open(t.Context(), path, tinyOptions); err == nil {
@@ -270,7 +270,7 @@ func TestLoad_asItIsWhereWideningFails(t *testing.T) {
 	if gguf.Check(path) == nil {
 		t.Fatal("package gguf reads it")
 	}
-	handle, widened, err := load(path, settings{widened: true})
+	handle, widened, err := load(t.Context(), path, settings{widened: true})
 	if err != nil || widened {
 		t.Fatalf("widened %t, error %v", widened, err)
 	}
