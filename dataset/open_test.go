@@ -153,7 +153,7 @@ func TestOpen_rescuesFromAWholeJournalAlone(t *testing.T) {
 // room.
 func TestOpen_halfAFileIsNoDamage(t *testing.T) {
 	dir := tampered(t, func(*badger.Txn, []byte) error { return nil })
-	for name, size := range map[string]int64{"000098.sst": 0, "000099.sst": 1 << 20, "00099.mem": 0} {
+	for name, size := range map[string]int64{"000098.sst": 0, "000099.sst": 1 << 20, "00099.mem": 0, "000099.vlog": 0} {
 		path := filepath.Join(dir, badgerDir, name)
 		if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Truncate(path, size)); err != nil {
 			t.Fatal(err)
@@ -178,6 +178,33 @@ func TestOpen_halfAFileIsNoDamage(t *testing.T) {
 		t.Error(err)
 	}
 	wantFive(t, dir)
+}
+
+// Nor is what is left of a process that was killed while it made the store.
+func TestOpen_halfAStoreIsNoDamage(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied := t.TempDir() // as it is before it is closed
+	if err := errors.Join(os.CopyFS(copied, os.DirFS(dir)), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"000001.vlog", "00001.mem"} {
+		if err := os.Truncate(filepath.Join(copied, badgerDir, name), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s, err = Open(copied, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Put(t.Context(), testExample(0)); err != nil {
+		t.Error(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 // What only Verify looks at: records that are sound but do not fit each other.

@@ -72,9 +72,13 @@ func unlistedTables(dir string) func(path string) bool {
 // removeEmptyLogs removes those of Badger's logs in dir that hold nothing, over which it
 // would not open: a process was killed that had just made one, or was about to remove it.
 func removeEmptyLogs(dir string) error {
-	paths, err := filepath.Glob(filepath.Join(dir, badgerDir, "*.mem"))
-	if err != nil {
-		return err
+	var paths []string
+	for _, pattern := range []string{"*.mem", "*.vlog"} {
+		found, err := filepath.Glob(filepath.Join(dir, badgerDir, pattern))
+		if err != nil {
+			return err
+		}
+		paths = append(paths, found...)
 	}
 	for _, path := range paths {
 		info, err := os.Stat(path)
