@@ -43,7 +43,7 @@ func (d *distill) open(ctx context.Context, c *cli.Context) (lock *os.File, err 
 	if _, err := d.store(); err != nil {
 		return lock, err
 	}
-	if err := d.save(root, digest); err != nil {
+	if err := d.save(ctx, root, digest); err != nil {
 		return lock, fmt.Errorf("write the run's folder: %w", err)
 	}
 	if d.ledger, err = openLedger(filepath.Join(d.dir, spentFile)); err != nil {
@@ -109,10 +109,15 @@ func (d *distill) read(ctx context.Context, file string) error {
 }
 
 // save makes the folder of a new run, or notes a new budget.
-func (d *distill) save(root, digest string) (err error) {
+func (d *distill) save(ctx context.Context, root, digest string) error {
 	if d.resumed {
 		return writeJSON(filepath.Join(d.dir, jobFile), d.job)
 	}
+	copied, err := d.copying(ctx) // a forgetting takes the questions out of a folder that is no run yet
+	if err != nil {
+		return err
+	}
+	defer copied()
 	now := time.Now()
 	if d.job.ID, err = newRunDir(root, d.job.File, now); err != nil {
 		return err

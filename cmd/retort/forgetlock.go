@@ -11,9 +11,9 @@ import (
 )
 
 // copying is called before examples are read that are to be copied to where a
-// forgetting looks for them: an export, a selection, a run. None is under way from
-// then on until done is called, when the copy is to be found; done may be called
-// again.
+// forgetting looks for them: an export, a selection, a run, a distil job. None is
+// under way from then on until done is called, when the copy is to be found; done
+// may be called again.
 func (r *retort) copying(ctx context.Context) (done func(), err error) {
 	return r.lockForgetting(ctx, files.TryShare, "waiting for `retort examples forget` in another process")
 }
