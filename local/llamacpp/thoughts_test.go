@@ -130,9 +130,10 @@ func TestModel_thoughtsWithoutEnd(t *testing.T) {
 	if _, err := llm.Collect(t.Context(), m, greedy("a", 8)); !errors.Is(err, llm.ErrIncomplete) || !strings.Contains(err.Error(), "within 8 tokens") {
 		t.Errorf("error %v, want ErrIncomplete", err)
 	}
+	m = openTiny(t, tinyModel(t, "llama"), Options{Template: mustThink})
 	req := greedy("a", 8)
-	req.Format = &llm.Format{Grammar: `root ::= "Paris"`} // where there are no thoughts
-	if got, err := llm.Collect(t.Context(), m, req); err != nil || got.Text != "Paris" {
+	req.Format = &llm.Format{Grammar: `root ::= "<0x41>"`} // a token of it, and no room for thoughts
+	if got, err := llm.Collect(t.Context(), m, req); err != nil || got.Text != "<0x41>" {
 		t.Errorf("%q, %v", got.Text, err)
 	}
 }
